@@ -1,0 +1,54 @@
+# One command from a fresh clone. The first use makes .venv and installs the tested versions; later ones install nothing.
+
+# The first Python here that is new enough; PYTHON=… takes another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# There while an install runs: what an interrupted one leaves behind is not trusted.
+UNFINISHED := $(VENV)/.installing
+
+.PHONY: help demo test test-slow check bench docs clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: $(STAMP)  ## the whole chain on embedded real data: train, export, parity, a folder of images
+	@$(BIN)/aedeploy demo
+
+test: $(STAMP)  ## the test suite
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(STAMP)  ## the tests that take minutes
+	@$(BIN)/python -m pytest -m slow
+
+check: $(STAMP)  ## lint, format, types, layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)  ## every benchmark, one JSON object a line
+	@status=0; for benchmark in $$(grep -l __main__ benchmarks/*.py); do \
+		echo "$$benchmark" >&2; $(BIN)/python "$$benchmark" || status=1; done; exit $$status
+
+docs: $(STAMP)  ## docs/commands.md and docs/bundle.schema.json, from the code
+	@$(BIN)/python docs/generate.py
+
+clean:  ## remove .venv, caches and build products; bundles stay
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed$(if $(PYTHON),; $(PYTHON) is not): install it, or name it:  make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
+	@if [ -e $(UNFINISHED) ]; then echo "The last installation was interrupted: starting again."; rm -rf $(VENV); fi
+	@echo "Installing aedeploy and what it needs into $(VENV) (once; PyTorch is large) …"
+	@mkdir -p $(VENV) && touch $(UNFINISHED)
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev]"
+	@rm $(UNFINISHED) && touch $(STAMP)

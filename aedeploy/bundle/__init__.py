@@ -1,0 +1,35 @@
+"""The bundle: a directory, described by one manifest, with all that a trained autoencoder needs to run anywhere.
+
+manifest.py   what bundle.json may say
+store.py      opening, checking and writing a bundle's directory
+golden.py     golden vectors: real inputs and PyTorch's outputs
+card.py       the README.md that a bundle carries
+locate.py     which bundle a command means
+"""
+
+from aedeploy.bundle.manifest import (
+    SCHEMA_VERSION,
+    DataRecord,
+    FileRecord,
+    GraphRecord,
+    ImageContract,
+    LatentContract,
+    Manifest,
+    Provenance,
+    TensorSpec,
+)
+from aedeploy.bundle.store import Bundle, open_bundle
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Bundle",
+    "DataRecord",
+    "FileRecord",
+    "GraphRecord",
+    "ImageContract",
+    "LatentContract",
+    "Manifest",
+    "Provenance",
+    "TensorSpec",
+    "open_bundle",
+]

@@ -1,0 +1,160 @@
+"""The README.md that a bundle carries, so that it explains itself to whoever it was sent to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from aedeploy.bundle.manifest import GraphRecord, Manifest, TensorSpec
+from aedeploy.bundle.store import CARD_FILE, Bundle
+from aedeploy.files import write_text
+
+_MEANING = {
+    "epochs": "epochs trained",
+    "best_epoch": "the epoch whose weights these are",
+    "loss": "the objective's loss",
+    "mse": "mean squared error of a pixel in [0, 1]",
+    "mae": "mean absolute error of a pixel in [0, 1]",
+    "psnr": "of that mean squared error, in dB",
+    "bce": "binary cross entropy of a pixel, in nats",
+    "kl_nats": "KL of the posterior from N(0, I), in nats an image",
+    "elbo_nats": "evidence lower bound, in nats an image; of one sample",
+    "noisy_mse": "mean squared error of the noisy inputs",
+    "noisy_psnr": "of the noisy inputs, in dB",
+    "denoised_mse": "mean squared error of the denoised outputs",
+    "denoised_psnr": "of the denoised outputs, in dB",
+}
+
+
+def write_card(bundle: Bundle) -> None:
+    """Write ``README.md`` from a bundle's manifest; to be written again when that changes."""
+    write_text(bundle.path / CARD_FILE, card(bundle.manifest))
+
+
+def card(manifest: Manifest) -> str:
+    """The model card, in Markdown."""
+    sections = [
+        _title(manifest),
+        _contract(manifest),
+        _use(manifest),
+        _graphs(manifest),
+        _measured(manifest),
+        _origin(manifest),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _title(manifest: Manifest) -> str:
+    recipe = manifest.recipe
+    lines = [
+        f"# {manifest.name}",
+        "",
+        f"{recipe.get('summary') or 'An autoencoder'} (recipe `{recipe.get('name', '?')}`).",
+    ]
+    if recipe.get("source"):
+        lines.append(f"After: {recipe['source']}.")
+    return "\n".join(lines)
+
+
+def _contract(manifest: Manifest) -> str:
+    image, latent = manifest.image, manifest.latent
+    colour = "grey" if image.channels == 1 else "RGB"
+    size = f"{image.height}×{image.width}"
+    if image.dynamic_size:
+        rule = f"any height and width that are multiples of {image.multiple_of}, {image.minimum} at the least"
+        size = f"{rule}; trained at {size}"
+    lines = [
+        "## What it takes and gives",
+        "",
+        f"- Image: {colour}, {size}; upright by EXIF, alpha dropped, resized bilinearly; a byte b goes in as b / 255.",
+        f"- As a tensor: float32 `[batch, {image.channels}, height, width]` in [0, 1]; normalisation is in the graphs.",
+    ]
+    if latent is None:
+        lines.append("- It cannot be cut into encoder and decoder.")
+    else:
+        law = (
+            "; the mean of a gaussian, whose `logvar` the encoder gives too"
+            if latent.distribution == "gaussian"
+            else ""
+        )
+        lines.append(f"- Latent: float32 `[batch, {', '.join(map(str, latent.shape))}]`{law}.")
+    return "\n".join(lines)
+
+
+def _use(manifest: Manifest) -> str:
+    name = manifest.name
+    job = "denoise" if manifest.denoises else "reconstruct"
+    first = "" if manifest.graphs else f"aedeploy export {name} --format onnx\n"
+    return (
+        "## How to call it\n\n"
+        f"```sh\n{first}aedeploy encode photos/ --out latents/ --bundle {name}\n"
+        f"aedeploy decode latents/ --out images/ --bundle {name}\n"
+        f"aedeploy {job} photos/ --out images/ --bundle {name}\n```\n\n"
+        "```python\nimport aedeploy\n\n"
+        f'ae = aedeploy.load("artifacts/{name}")\n'
+        "latents = ae.encode(images)   # paths, PIL images or uint8 [N, H, W, C]\n"
+        "pixels = ae.decode(latents)   # uint8 [N, H, W, C]\n```\n\n"
+        "In any other language: open a graph below with its runtime; `golden.safetensors` holds inputs and outputs to "
+        "prove it with (`<role>/<batch>/<tensor>`), `bundle.json` the contract in full."
+    )
+
+
+def _graphs(manifest: Manifest) -> str:
+    if not manifest.graphs:
+        return "## Graphs\n\nNone exported yet."
+    rows = [
+        (
+            f"`{graph.file.path}`",
+            graph.role,
+            _signature(graph),
+            _requirement(graph),
+            f"{graph.file.bytes:,}",
+            graph.parity,
+        )
+        for graph in manifest.graphs
+    ]
+    return "## Graphs\n\n" + _table(("file", "role", "inputs → outputs", "needs", "bytes", "parity with PyTorch"), rows)
+
+
+def _signature(graph: GraphRecord) -> str:
+    sides = (", ".join(_tensor(spec) for spec in specs) for specs in (graph.inputs, graph.outputs))
+    return " → ".join(sides)
+
+
+def _tensor(spec: TensorSpec) -> str:
+    return f"`{spec.name}` {spec.dtype} [{', '.join(map(str, spec.shape))}]"
+
+
+def _requirement(graph: GraphRecord) -> str:
+    parts = [f"opset {graph.opset}" if graph.opset else "", graph.oldest_runtime or ""]
+    return ", ".join(part for part in parts if part) or "–"
+
+
+def _measured(manifest: Manifest) -> str:
+    data = manifest.provenance.data
+    where = f"On {data.held_out:,} held-out images of {data.name}, by PyTorch" if data else "By PyTorch"
+    rows = [
+        (
+            name,
+            "–" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.5g}",
+            _MEANING.get(name, ""),
+        )
+        for name, value in manifest.metrics.items()
+    ]
+    return f"## What was measured\n\n{where}:\n\n" + _table(("figure", "value", "meaning"), rows)
+
+
+def _origin(manifest: Manifest) -> str:
+    provenance, data = manifest.provenance, manifest.provenance.data
+    lines = ["## Where it comes from", ""]
+    if data:
+        lines.append(f"- Trained on {data.train:,} images of {data.name}; {data.split}.")
+    packages = ", ".join(f"{name} {version}" for name, version in provenance.packages.items())
+    lines += [
+        f"- Written {provenance.created}, seed {provenance.seed}, on {provenance.platform}.",
+        f"- With {packages}.",
+    ]
+    return "\n".join(lines)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))

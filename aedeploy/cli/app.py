@@ -1,0 +1,65 @@
+"""The commands, put together. Each is in a file of its own name; nothing heavy is imported until one runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from aedeploy import __version__
+from aedeploy.cli import (
+    decode,
+    demo,
+    denoise,
+    encode,
+    export,
+    inspect,
+    list_,
+    parity,
+    reconstruct,
+    train,
+    verify,
+)
+
+app = typer.Typer(
+    name="aedeploy",
+    help="Train autoencoders, cut them into encoder and decoder, export them, prove it, run them over folders.",
+    no_args_is_help=True,
+    # Plain help: the rendering of rich help alone takes as long as everything else up to there.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"aedeploy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("train")(train.train)
+app.command("export")(export.export)
+app.command("parity")(parity.parity)
+app.command("verify")(verify.verify)
+app.command("inspect")(inspect.inspect)
+app.command("encode")(encode.encode)
+app.command("decode")(decode.decode)
+app.command("reconstruct")(reconstruct.reconstruct)
+app.command("denoise")(denoise.denoise)
+app.command("list")(list_.list_)
+app.command("demo")(demo.demo)
+
+
+def main() -> None:
+    """Entry point of the command ``aedeploy``."""
+    app()

@@ -1,0 +1,124 @@
+"""What is printed where. Results go to stdout, or one JSON object with ``--json``; everything else to stderr."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
+
+import typer
+
+from aedeploy.errors import AedeployError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+P = ParamSpec("P")
+
+#: Ctrl-C, as shells report it.
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """How one command speaks. Made by :func:`reporting`, from the options that every command has."""
+
+    json: bool
+    quiet: bool
+    verbose: bool
+    debug: bool
+
+    @property
+    def messages(self) -> Console:
+        """Where progress and messages go: stderr; silent when quiet. Honours NO_COLOR and plain pipes."""
+        from rich.console import Console
+
+        return Console(stderr=True, quiet=self.quiet, highlight=False)
+
+    def note(self, text: str) -> None:
+        """A sentence for the person who waits."""
+        if not self.quiet:
+            self.messages.print(text, markup=False, soft_wrap=True)
+
+    def detail(self, text: str) -> None:
+        """A sentence for the person who asked for more with --verbose."""
+        if self.verbose:
+            self.note(text)
+
+    def error(self, message: str) -> None:
+        """What went wrong, on stderr, also when quiet."""
+        from rich.console import Console
+        from rich.text import Text
+
+        text = Text("Error: ", style="bold red") + Text(message, style="default")
+        Console(stderr=True, highlight=False).print(text, soft_wrap=True)
+
+    def result(self, value: Mapping[str, Any], text: str | None = None) -> None:
+        """The command's result: ``value`` with --json, else ``text``."""
+        if self.json:
+            sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        elif text:
+            sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.flush()
+
+    def show(self, *renderables: RenderableType) -> None:
+        """Tables and panels as part of the result, on stdout, wherever no JSON was asked for."""
+        if self.json:
+            return
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        # A pipe has no width: there, a table is as wide as it needs to be rather than cut at 80 columns.
+        Console(highlight=False, width=None if console.is_terminal else 160).print(*renderables, sep="\n")
+
+
+def reporting(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn what a command raises into one sentence and the documented exit code.
+
+    The command must have the parameters ``json_``, ``quiet``, ``verbose`` and ``debug`` of options.py.
+    """
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        output = output_of(kwargs)
+        try:
+            command(*args, **kwargs)
+        except AedeployError as error:
+            fail(output, str(error), type(error).__name__, error.exit_code)
+        except KeyboardInterrupt:
+            fail(output, "Interrupted.", "KeyboardInterrupt", INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever read the output has had enough (`… | head`): nothing more can be said, and nothing is wrong.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+        except OSError as error:
+            # A full disk, a folder without permission, a name too long: the system's own word is the clearest.
+            where = f"{error.filename}: " if error.filename else ""
+            fail(output, f"{where}{error.strerror or error}.", type(error).__name__, 1)
+
+    return run
+
+
+def output_of(options: Mapping[str, Any]) -> Output:
+    """The Output that a command's own options ask for."""
+    return Output(
+        json=bool(options.get("json_")),
+        quiet=bool(options.get("quiet")),
+        verbose=bool(options.get("verbose")),
+        debug=bool(options.get("debug")),
+    )
+
+
+def fail(output: Output, message: str, kind: str, code: int) -> NoReturn:
+    """Say what is wrong, on stderr and as the JSON object where one was asked for, and end with ``code``."""
+    if output.debug:
+        traceback.print_exc()
+    output.error(message)
+    if output.json:
+        output.result({"error": {"type": kind, "message": message}, "exit_code": code})
+    raise typer.Exit(code)

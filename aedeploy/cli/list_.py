@@ -1,0 +1,91 @@
+"""``aedeploy list``: the names that other commands take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aedeploy.cli.console import Output, reporting
+from aedeploy.cli.options import Debug, Json, Quiet, Verbose
+from aedeploy.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Rows = list[dict[str, str]]
+
+
+@reporting
+def list_(
+    kind: Annotated[
+        str | None, typer.Argument(help="variants, formats, backends or data. Default: all of them.")
+    ] = None,
+    *,
+    json_: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """List the variants, formats, backends or data there are.
+
+    Example:
+
+        aedeploy list variants
+    """
+    output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
+    listings = {"variants": _variants, "formats": _formats, "backends": _backends, "data": _data}
+    if kind is not None and kind not in listings:
+        raise UnknownNameError("list", kind, listings)
+    chosen = {name: listing() for name, listing in listings.items() if kind in (None, name)}
+    output.show(*(_table(name, rows) for name, rows in chosen.items()))
+    output.result(chosen)
+
+
+def _variants() -> Rows:
+    from aedeploy.recipes import load_recipe, recipe_names
+
+    recipes = [load_recipe(name) for name in recipe_names()]
+    return [{"name": recipe.name, "summary": recipe.summary, "source": recipe.source} for recipe in recipes]
+
+
+def _formats() -> Rows:
+    from aedeploy.names import summaries_in
+
+    return [{"name": name, "summary": text} for name, text in summaries_in("aedeploy.export.formats").items()]
+
+
+def _backends() -> Rows:
+    from aedeploy.errors import MissingDependencyError
+    from aedeploy.names import load_named, summaries_in
+    from aedeploy.runtime.open import BACKENDS, load_backend
+
+    rows = []
+    for name, summary in summaries_in(BACKENDS).items():
+        try:
+            load_backend(name)
+            installed = "yes"
+        except MissingDependencyError as error:
+            installed = f"no: pip install 'aedeploy[{error.extra}]'"
+        backend = load_named(BACKENDS, name, "backend")
+        runs, devices = backend.FORMAT or "the weights", ", ".join(backend.DEVICES)
+        rows.append({"name": name, "summary": summary, "runs": runs, "devices": devices, "installed": installed})
+    return rows
+
+
+def _data() -> Rows:
+    from aedeploy.data import DATA_SETS
+
+    rows = [{"name": name, "summary": summary} for name, summary in DATA_SETS.items()]
+    return [*rows, {"name": "PATH", "summary": "a folder of images, a folder of idx files, or an .npz"}]
+
+
+def _table(title: str, rows: Rows) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        table.add_column(column, no_wrap=column == "name")
+    for row in rows:
+        table.add_row(*row.values())
+    return table

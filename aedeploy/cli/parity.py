@@ -1,0 +1,117 @@
+"""``aedeploy parity``: every exported graph against PyTorch, in figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aedeploy.cli.console import Output, reporting
+from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
+from aedeploy.errors import ParityError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.table import Table
+
+    from aedeploy.bundle import Bundle
+    from aedeploy.parity.report import ParityReport
+
+
+@reporting
+def parity(
+    bundle: BundleArgument = None,
+    *,
+    format: Annotated[
+        list[str] | None, typer.Option("--format", "-f", help="Check this format only; may be repeated.")
+    ] = None,
+    samples: Annotated[
+        Path | None, typer.Option(help="A folder of images to use in place of the bundle's own held-out ones.")
+    ] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Check the exported graphs against PyTorch.
+
+    Real images, black, white, constant, checkerboard and noise, at batch 1, 2, 7 and 64, through each graph alone
+    and through encoder → decoder composed. A figure beyond its tolerance, a NaN or a wrong shape ends the command
+    with exit code 5. The report is kept in the bundle as parity.json.
+
+    Example:
+
+        aedeploy parity artifacts/digits-ae --format onnx
+    """
+    from aedeploy.bundle.locate import find_bundle
+    from aedeploy.parity.check import check_parity, record_parity
+
+    output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
+    found = find_bundle(bundle)
+    output.note(f"Checking {found.path} against PyTorch…")
+    images = None if samples is None else _read_samples(found, samples)
+    report = check_parity(found, format, images)
+    record_parity(found, report)
+    output.show(parity_table(report))
+    output.result(report.as_dict())
+    if not report:
+        output.error(f"The export is wrong: {'; '.join(report.failures())}.")
+        raise typer.Exit(ParityError.exit_code)
+
+
+def parity_table(report: ParityReport) -> Table:
+    """One line for each output of each graph: its worst case, and the tolerance that judged it."""
+    from rich.table import Table
+
+    table = Table(title=f"Parity of {report.bundle} with PyTorch {report.reference}", title_justify="left")
+    for column in ("graph", "output"):
+        table.add_column(column)
+    for column in ("max error", "tolerance", "mean error", "relative", "cosine", "PSNR dB", "8-bit pixels changed"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for graph in report.graphs:
+        for worst in graph.worst():
+            table.add_row(
+                f"{graph.format} {graph.role}",
+                worst.output,
+                _figure(worst.max_abs, ".1e"),
+                f"≤ {_figure(worst.limit, '.1e')}",
+                _figure(worst.mean_abs, ".1e"),
+                _figure(worst.relative, ".1e"),
+                _figure(worst.cosine, ".7f"),
+                _figure(worst.psnr, ".1f", "equal" if worst.max_abs == 0 else "–") if worst.pixels else "",
+                _figure(graph.changed_share, ".4%") if worst.pixels else "",
+                "[green]passed[/]" if graph else "[red]failed[/]",
+            )
+        if not any(graph.worst()):
+            table.add_row(f"{graph.format} {graph.role}", "", *[""] * 7, "[red]failed[/]")
+    return table
+
+
+def _figure(value: float | None, form: str, absent: str = "–") -> str:
+    return absent if value is None else format(value, form)
+
+
+def _read_samples(bundle: Bundle, folder: Path) -> np.ndarray:
+    """Up to 64 images of a folder, as the bundle's image contract wants them: uint8 [N, H, W, C]."""
+    import numpy as np
+
+    from aedeploy.errors import ImageError, NothingToDoError
+    from aedeploy.images.folder import list_images
+    from aedeploy.images.read import read_image
+    from aedeploy.runtime.codec import image_geometry
+
+    geometry = image_geometry(bundle)
+    images = []
+    listing = list_images(folder)
+    for name in listing.images:
+        try:
+            images.append(geometry.apply(read_image(listing.root / name, geometry.mode)))
+        except ImageError:
+            continue
+        if len(images) == 64:
+            break
+    if not images:
+        raise NothingToDoError(f"--samples {folder}: none of its files can be read as an image.")
+    return np.stack(images)

@@ -1,0 +1,205 @@
+"""``aedeploy train``: from images to a bundle."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aedeploy.cli.console import INTERRUPTED, Output, reporting
+from aedeploy.cli.options import Debug, Json, Quiet, Verbose
+from aedeploy.errors import ConfigError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from aedeploy.training.config import TrainConfig
+    from aedeploy.training.events import Ended
+
+_DATA, _RECIPE, _RUN = "Data", "Recipe", "Run"
+
+
+@reporting
+def train(
+    *,
+    data: Annotated[
+        str,
+        typer.Option(
+            help="digits, mnist, fashion-mnist, cifar10, or a PATH: a folder of images or idx files, or an .npz.",
+            rich_help_panel=_DATA,
+        ),
+    ] = "digits",
+    data_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where mnist, fashion-mnist and cifar10 are, or are downloaded to: torchvision's layout, "
+            "or just the four idx files.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(metavar="N|HxW", help="Resize images to N×N or H×W. Default: as they are.", rich_help_panel=_DATA),
+    ] = None,
+    color: Annotated[
+        str, typer.Option(help="auto, grey or rgb. auto: as the images are.", rich_help_panel=_DATA)
+    ] = "auto",
+    held_out: Annotated[
+        float | None,
+        typer.Option(
+            help="Of data without a test set: a share below 1, or a number of images. Default: a tenth, at most 5,000.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads that decode a folder. Default: one a core.", rich_help_panel=_DATA)
+    ] = None,
+    variant: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE.toml", help="A recipe (aedeploy list variants).", rich_help_panel=_RECIPE),
+    ] = "ae",
+    latent_dim: Annotated[
+        int | None, typer.Option(help="Size of the latent (model.latent_dim).", rich_help_panel=_RECIPE)
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="training.epochs", rich_help_panel=_RECIPE)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="training.batch_size", rich_help_panel=_RECIPE)] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate (training.lr).", rich_help_panel=_RECIPE)] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe; repeatable.", rich_help_panel=_RECIPE),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same weights on a CPU.", rich_help_panel=_RUN)] = 0,
+    device: Annotated[
+        str,
+        typer.Option(help="auto (cuda, else mps, else cpu), cpu, cuda or mps.", rich_help_panel=_RUN),
+    ] = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The bundle's folder. Default: artifacts/DATA-VARIANT, numbered.", rich_help_panel=_RUN),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with a run that was stopped, or has more --epochs.", rich_help_panel=_RUN),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the bundle in --out.", rich_help_panel=_RUN)
+    ] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Train an autoencoder and write its bundle.
+
+    Ctrl-C stops after the current step, leaves a bundle that works, and prints the command that goes on from there.
+
+    Examples:
+
+        aedeploy train
+
+        aedeploy train --data photos/ --image-size 128 --variant denoising
+
+        aedeploy train --data mnist --variant vae --set objective.kl.weight=4
+    """
+    import importlib.util
+
+    from aedeploy.recipes import load_recipe
+
+    output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
+    given = {
+        "model.latent_dim": latent_dim,
+        "training.epochs": epochs,
+        "training.batch_size": batch_size,
+        "training.lr": lr,
+    }
+    overrides = [*(set_ or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)]
+    recipe = load_recipe(variant, overrides)
+    size = _image_size(image_size)
+    if importlib.util.find_spec("torch") is None:
+        raise MissingDependencyError("torch", "train", "Training")
+    from aedeploy.training.config import TrainConfig
+    from aedeploy.training.data.source import DataRequest, data_name
+    from aedeploy.training.destination import default_destination
+
+    folder = out or default_destination(data_name(data), recipe.name, resume=resume)
+    config = TrainConfig(
+        recipe=recipe,
+        out=folder,
+        data=DataRequest(
+            data=data, data_root=data_root, image_size=size, color=color, held_out=held_out, workers=workers
+        ),
+        seed=seed,
+        device=device,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    ended = _run(config, output)
+    output.result(
+        {
+            "bundle": str(ended.bundle.path),
+            "variant": recipe.name,
+            "epochs": ended.epochs,
+            "train_loss": ended.train_loss,
+            "test": dict(ended.metrics),
+            "seconds": round(ended.seconds, 2),
+            "completed": ended.completed,
+        },
+        _summary(ended),
+    )
+    if not ended.completed:
+        asked = {
+            "--data": data if data != "digits" else None,
+            "--data-root": data_root,
+            "--image-size": image_size,
+            "--color": color if color != "auto" else None,
+            "--held-out": held_out,
+            "--variant": variant if variant != "ae" else None,
+            "--seed": seed or None,
+        }
+        options = [f"{name}={value}" for name, value in asked.items() if value is not None]
+        options += [f"--set={override}" for override in overrides]
+        command = shlex.join(["aedeploy", "train", *options, f"--out={folder}", "--resume"])
+        output.error(f"Interrupted after {ended.epochs} epochs; this goes on from there:  {command}")
+        raise typer.Exit(INTERRUPTED)
+
+
+def _run(config: TrainConfig, output: Output) -> Ended:
+    """Train, show what happens, and let Ctrl-C and SIGTERM end the run after a step once it has begun."""
+    from aedeploy.cli.training_progress import TrainingProgress
+    from aedeploy.training.events import Ended, Started
+    from aedeploy.training.run import train as events
+    from aedeploy.training.signals import stop_on_signals
+
+    with stop_on_signals() as stop, TrainingProgress(output) as progress:
+        for event in events(config, stop.event):
+            if isinstance(event, Started):
+                stop.armed = True
+            if isinstance(event, Ended):
+                return event
+            progress.show(event)
+    raise AssertionError("a run ends with Ended or with an error")
+
+
+def _image_size(text: str | None) -> tuple[int, int] | None:
+    """``64`` or ``48x64`` (height × width)."""
+    if text is None:
+        return None
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
+        raise ConfigError(f"--image-size {text}: give one number, or height and width as HxW, such as 96x128.")
+    return int(parts[0]), int(parts[-1])
+
+
+def _summary(ended: Ended) -> str:
+    figures = (
+        f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}"
+        for name, value in ended.metrics.items()
+        if value is not None and name != "epochs"
+    )
+    epochs = f"{ended.epochs} epoch{'' if ended.epochs == 1 else 's'}"
+    path = ended.bundle.path
+    return (
+        f"{path}: {epochs}, {ended.seconds:.1f} s\n"
+        f"held-out images: {', '.join(figures)}\n"
+        f"next:  aedeploy export {shlex.quote(str(path))} --format onnx"
+    )

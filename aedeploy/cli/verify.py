@@ -1,0 +1,61 @@
+"""``aedeploy verify``: is this bundle whole, and does it compute what it did? Needs no torch."""
+
+from __future__ import annotations
+
+import typer
+
+from aedeploy.cli.console import Output, reporting
+from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
+from aedeploy.errors import IntegrityError
+
+
+@reporting
+def verify(
+    bundle: BundleArgument = None,
+    *,
+    json_: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Check a bundle's checksums and golden vectors.
+
+    Every file is held against the digest in the manifest, and every graph whose engine is installed is run on the
+    golden vectors: real images and what PyTorch made of them. Anything off ends the command with exit code 5. Needs
+    no torch.
+
+    Example:
+
+        aedeploy verify artifacts/digits-ae
+    """
+    from rich.table import Table
+
+    from aedeploy.bundle.locate import find_bundle
+    from aedeploy.parity.verify import verify_bundle
+
+    output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
+    found = find_bundle(bundle)
+    report = verify_bundle(found)
+    table = Table(title=f"{found.path}", title_justify="left")
+    for column in ("check", "subject", "batch", "output", "max error", "tolerance", ""):
+        table.add_column(column)
+    marks = {True: "[green]passed[/]", False: "[red]failed[/]", None: "not run"}
+    for result in report.results:
+        table.add_row(
+            result.check,
+            result.subject,
+            str(result.batch or ""),
+            result.output or "",
+            "" if result.max_abs is None else f"{result.max_abs:.1e}",
+            "" if result.limit is None else f"≤ {result.limit:.1e}",
+            marks[result.passed],
+        )
+    output.show(table)
+    for result in report.results:
+        if result.passed is None:
+            output.note(f"{result.subject}: {result.reason}")
+    well = f"{found.path} verifies: every file is as it was written, every golden vector agrees."
+    output.result(report.as_dict(), well if report else None)
+    if not report:
+        output.error(f"Bundle {found.name!r} does not verify: {'; '.join(report.failures())}.")
+        raise typer.Exit(IntegrityError.exit_code)

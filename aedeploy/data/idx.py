@@ -1,0 +1,108 @@
+"""MNIST's file format: two zero bytes, the type of the values, the number of dimensions, the sizes, the values."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from math import prod
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from aedeploy.data.split import Split, split_images
+from aedeploy.errors import ConfigError
+
+_UINT8 = 0x08
+_GZIP = b"\x1f\x8b"
+# train-images-idx3-ubyte, t10k-images.idx3-ubyte.gz, images-idx3-ubyte, …
+_IMAGES = re.compile(r"(?P<part>.*?)[-_.]?images[-_.]idx3[-_.]ubyte(\.gz)?")
+_TRAIN, _TEST = ("train",), ("t10k", "test")
+
+
+def is_idx_folder(folder: Path) -> bool:
+    """Whether a folder holds images in idx files, by their names."""
+    return bool(_image_files(folder))
+
+
+def read_idx_folder(folder: Path, held_out: float | None = None) -> Split:
+    """The images of a folder of idx files, gzipped or not.
+
+    A train and a t10k file make the split of their makers; a single file is split evenly.
+
+    Raises:
+        ConfigError: a file is damaged, or which file is which cannot be told.
+    """
+    files = _image_files(folder)
+    train = next((files[part] for part in files if part in _TRAIN), None)
+    test = next((files[part] for part in files if part in _TEST), None)
+    if train and test:
+        refuse_held_out(held_out, folder.name)
+        split = Split(train=read_idx_images(train), held_out=read_idx_images(test), rule=official_rule(test.name))
+        if split.train.shape[1:] != split.held_out.shape[1:]:
+            raise ConfigError(
+                f"{train.name} and {test.name} hold images of different sizes: they do not belong together."
+            )
+        return split
+    if len(files) != 1:
+        names = ", ".join(path.name for path in files.values())
+        raise ConfigError(
+            f"{folder} holds {names}: expected train-images-idx3-ubyte and t10k-images-idx3-ubyte, or one file."
+        )
+    return split_images(read_idx_images(next(iter(files.values()))), held_out)
+
+
+def official_rule(test_set: str) -> str:
+    """The split of data that has a test set, as a manifest records it."""
+    return f"the data's own test set is held out ({test_set})"
+
+
+def refuse_held_out(held_out: float | None, name: str) -> None:
+    """Raise a ConfigError when ``--held-out`` is given for data that has a split of its own."""
+    if held_out is not None:
+        raise ConfigError(f"--held-out {held_out:g}: {name} has a fixed split of its own: leave the option out.")
+
+
+def read_idx_images(path: Path) -> np.ndarray:
+    """Grey images of an idx3 file of bytes, gzipped or not: uint8 [N, H, W, 1].
+
+    Raises:
+        ConfigError: it is no such file, or it is damaged.
+    """
+    with open(path, "rb") as stream:
+        zipped = stream.read(2) == _GZIP
+        stream.seek(0)
+        try:
+            array = _read(gzip.GzipFile(fileobj=stream) if zipped else stream, path)
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            raise ConfigError(f"{path.name} is a damaged gzip file: get it again.") from None
+    if array.ndim != 3 or not array.size:
+        raise ConfigError(
+            f"{path.name} holds an array of shape {list(array.shape)}, not images [N, H, W]: name another."
+        )
+    return array[..., np.newaxis]
+
+
+def _read(stream: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != _UINT8:
+        raise ConfigError(f"{path.name} is not an idx file of bytes: its first four bytes are {magic.hex(' ')}.")
+    sizes = stream.read(4 * magic[3])
+    shape = tuple(int.from_bytes(sizes[at : at + 4], "big") for at in range(0, len(sizes), 4))
+    # One byte more than promised, so that a file that is too long is noticed without being read to its end.
+    values = stream.read(prod(shape) + 1) if len(shape) == magic[3] else b""
+    if len(values) != prod(shape):
+        found = f"more than {prod(shape)}" if len(values) > prod(shape) else len(values)
+        raise ConfigError(f"{path.name} promises {list(shape)} values in its header and holds {found}: it is damaged.")
+    return np.frombuffer(values, dtype=np.uint8).reshape(shape)
+
+
+def _image_files(folder: Path) -> dict[str, Path]:
+    """By what their names begin with; a file that is there gzipped and not is taken as it is not."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir(), reverse=True):
+        match = _IMAGES.fullmatch(path.name)
+        if match and path.is_file():
+            files[match["part"].lower()] = path
+    return files

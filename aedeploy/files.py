@@ -1,0 +1,62 @@
+"""Files that appear whole or not at all, and their digests."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+#: What every temporary file of ours ends with, so that a leftover of a killed process is known as one.
+PARTIAL_SUFFIX = ".aedeploy-partial"
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it is synced and replaces ``path`` atomically.
+
+    On an error, an interrupt included, the temporary file is removed and ``path`` is left as it was. Without ``sync``
+    a crash of the whole machine may leave ``path`` empty, until :func:`sync_file` has been through it.
+    """
+    # A fixed-length name, so that a target whose own name is as long as the file system allows still works.
+    partial = path.with_name(f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
+    try:
+        yield partial
+        if sync:
+            sync_file(partial)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def sync_file(path: Path) -> None:
+    """Return when what was written to ``path`` is on the disk."""
+    with open(path, "rb") as written:
+        os.fsync(written.fileno())
+
+
+def write_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Replace ``path`` by ``data``, atomically."""
+    with replacing(path, sync=sync) as partial:
+        partial.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text`` in UTF-8, atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` by ``value`` as indented JSON, atomically. NaN and infinities are refused: JSON has none."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

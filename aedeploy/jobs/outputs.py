@@ -1,0 +1,66 @@
+"""Where the outputs go: a tree that mirrors the input's, in which no two inputs meet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from aedeploy.errors import ConfigError
+from aedeploy.files import PARTIAL_SUFFIX
+from aedeploy.jobs.spec import OutputNames
+
+
+def image_output(path: str, names: OutputNames) -> str:
+    """The output of an input, relative to the output folder: ``a/b.jpg`` gives ``a/b.png``, or ``a/b.jpg.png``."""
+    folder, slash, name = path.rpartition("/")
+    stem = name.rpartition(".")[0] if names == "short" else name
+    return f"{folder}{slash}{stem or name}.png"
+
+
+def is_inside(path: str) -> bool:
+    """Whether a relative path stays below the folder that it is relative to."""
+    parts = PurePosixPath(path).parts
+    return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path
+
+
+def check_collisions(paths: Iterable[str], names: OutputNames) -> None:
+    """Refuse inputs of which two would write one file, or one a file where another needs a folder.
+
+    Raises:
+        ConfigError: it names both inputs, and what to do.
+    """
+    owner: dict[str, str] = {}
+    for path in paths:
+        # A file system that takes A and a for one name says so in normcase.
+        target = os.path.normcase(image_output(path, names))
+        if target in owner:
+            remedy = "rename one of them" if names == "full" or path == owner[target] else "use --names full"
+            raise ConfigError(f"{owner[target]} and {path} would both be written to {target}: {remedy}.")
+        owner[target] = path
+    for folder in {target.rpartition("/")[0] for target in owner}:
+        for needed in (folder, *map(str, PurePosixPath(folder).parents)):
+            if needed in owner:
+                raise ConfigError(f"{owner[needed]} would be written to {needed}, which is a folder too: rename one.")
+
+
+def check_folders(source: Path, output: Path) -> None:
+    """Refuse to write into the input folder, or into a file.
+
+    Raises:
+        ConfigError: ``output`` is the input folder or lies in it, or is no folder.
+    """
+    root = (source if source.is_dir() else source.parent).resolve()
+    target = output.resolve()
+    if target == root or (source.is_dir() and target.is_relative_to(root)):
+        raise ConfigError(f"--out {output} is in the input folder {root}: name a folder outside of it.")
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"--out {output} is a file: name a folder.")
+
+
+def remove_partials(folder: Path) -> None:
+    """Delete what a killed job had not finished writing."""
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            if name.endswith(PARTIAL_SUFFIX):
+                (Path(parent) / name).unlink(missing_ok=True)

@@ -1,0 +1,8 @@
+"""Models: backbone × bottleneck, assembled into an autoencoder. Torch begins here.
+
+backbones/<name>.py     the trunk, the heads and the decoder around a bottleneck
+bottlenecks/<name>.py   what stands between encoder and decoder
+autoencoder.py          the two assembled: encode, decode, reconstruct, and the pass that training takes
+build.py                from a recipe's [model] table, or from a bundle
+contract.py             what a model promises, as a bundle's manifest says it
+"""

@@ -1,0 +1,112 @@
+"""Backbone and bottleneck assembled. Values in, values out: images in [0, 1] at both ends, whatever happens between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from aedeploy.models.backbones import Backbone
+from aedeploy.models.bottlenecks import Bottleneck, Code
+
+OutputActivation = Literal["sigmoid", "linear"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPass:
+    """What one step of training sees; every image tensor is in the model's own units (standardised, if it is)."""
+
+    code: Code
+    latent: Tensor  # what the decoder took: sampled, where the bottleneck samples
+    raw: Tensor  # image_BCHW before the output activation: logits, where that is a sigmoid
+    target: Tensor  # image_BCHW, the clean image
+    activate: Callable[[Tensor], Tensor]
+
+    @cached_property
+    def output(self) -> Tensor:
+        """image_BCHW after the output activation. Not every loss looks at it, and it is a pass over all pixels."""
+        return self.activate(self.raw)
+
+
+class Normalisation(nn.Module):
+    """(x − mean) / std by channel, and its inverse. Buffers, so that they are part of weights and graphs."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        return (image_BCHW - self.mean) / self.std
+
+    def inverse(self, image_BCHW: Tensor) -> Tensor:
+        return image_BCHW * self.std + self.mean
+
+
+class Autoencoder(nn.Module):
+    """An autoencoder of any variant.
+
+    ``encode`` and ``decode`` are what is exported: deterministic, float32 images in [0, 1] in and out.
+    """
+
+    bottleneck: Bottleneck
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        bottleneck: Bottleneck,
+        *,
+        output: OutputActivation,
+        normalisation: Normalisation | None,
+    ) -> None:
+        super().__init__()
+        self.normalisation = normalisation
+        self.trunk = backbone.trunk
+        self.bottleneck = bottleneck
+        self.decoder = backbone.decoder
+        self.output = output
+
+    @property
+    def encoder_outputs(self) -> tuple[str, ...]:
+        """The names of what ``encode`` gives, ``latent`` first."""
+        return self.bottleneck.outputs
+
+    def encode(self, image_BCHW: Tensor) -> Code:
+        """Images in [0, 1] to ``latent`` and what else the bottleneck gives."""
+        if self.normalisation is not None:
+            image_BCHW = self.normalisation(image_BCHW)
+        code: Code = self.bottleneck(self.trunk(image_BCHW))
+        return code
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """``latent`` to images, clamped to [0, 1]."""
+        return self.finish(self.decoder(latent))
+
+    def finish(self, raw: Tensor) -> Tensor:
+        """What the decoder's layers give, before any activation, to images in [0, 1]."""
+        image_BCHW = self._activate(raw)
+        if self.normalisation is not None:
+            image_BCHW = self.normalisation.inverse(image_BCHW)
+        return image_BCHW.clamp(0.0, 1.0)
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        """Reconstruct images in [0, 1]; deterministic in eval mode."""
+        return self.decode(self.encode(image_BCHW)["latent"])
+
+    def training_pass(self, corrupted_BCHW: Tensor, clean_BCHW: Tensor) -> TrainingPass:
+        """Reconstruct corrupted images, sampling where the bottleneck samples; both inputs in [0, 1] units."""
+        code = self.encode(corrupted_BCHW)
+        latent = self.bottleneck.sample(code)
+        raw = self.decoder(latent)
+        target = clean_BCHW if self.normalisation is None else self.normalisation(clean_BCHW)
+        return TrainingPass(code=code, latent=latent, raw=raw, target=target, activate=self._activate)
+
+    def _activate(self, raw: Tensor) -> Tensor:
+        return torch.sigmoid(raw) if self.output == "sigmoid" else raw

@@ -1,0 +1,38 @@
+"""Backbones: one module each, with a ``BackboneConfig`` and a function
+
+    build(config: BackboneConfig, image_shape: tuple[int, int, int], latent_dim: int) -> Backbone
+
+Shape suffixes: B batch, C channels, H height, W width, F features, D latent size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """The parts around a bottleneck.
+
+    ``trunk`` takes ``image_BCHW`` to features, ``new_head`` makes a module that takes the features to one tensor
+    of the latent's shape (a bottleneck asks for as many as it has parameters), and ``decoder`` takes the latent
+    to ``image_BCHW`` before the output activation.
+    """
+
+    trunk: nn.Module
+    new_head: Callable[[], nn.Module]
+    decoder: nn.Module
+    latent_shape: tuple[int, ...]  # at the training size: (D,) or (D, H, W)
+    multiple_of: int = 1
+    minimum: int = 1
+    dynamic_size: bool = False
+
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(0.01),
+    "elu": nn.ELU,
+}

@@ -1,0 +1,122 @@
+"""From a recipe's [model] table to a model, and from a bundle back to the model that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from aedeploy.bundle import Bundle
+from aedeploy.config import Config, parse
+from aedeploy.errors import ConfigError, IntegrityError
+from aedeploy.models.autoencoder import Autoencoder, Normalisation
+from aedeploy.models.backbones import Backbone
+from aedeploy.names import load_named
+
+
+class ModelConfig(Config):
+    """A recipe's [model] table. The tables of backbone and bottleneck are read by the modules that they name."""
+
+    latent_dim: int = Field(ge=1, description="Numbers of a vector latent, channels of a spatial one.")
+    output: Literal["sigmoid", "linear"] = "sigmoid"
+    normalisation: Literal["none", "standard"] = Field(
+        default="none", description="standard: by the mean and standard deviation of the training pixels."
+    )
+    backbone: dict[str, Any]
+    bottleneck: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelStatistics:
+    """Mean and standard deviation of the training images, by channel, in [0, 1] units."""
+
+    mean: Sequence[float]
+    std: Sequence[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltModel:
+    """A model, and the backbone's own word on sizes, from which its contract is written."""
+
+    module: Autoencoder
+    backbone: Backbone
+    image_shape: tuple[int, int, int]
+
+
+def build_model(
+    table: Mapping[str, Any], image_shape: tuple[int, int, int], statistics: PixelStatistics | None = None
+) -> BuiltModel:
+    """Build the model of a recipe's [model] table for images of ``image_shape`` (channels, height, width).
+
+    ``statistics`` are needed when the table asks for ``normalisation = "standard"``.
+
+    Raises:
+        ConfigError: a key is unknown, a value or a combination is not possible, or the size breaks the size rule.
+        UnknownNameError: there is no such backbone or bottleneck.
+    """
+    config = parse(ModelConfig, table, "model")
+    backbone = build_backbone(config, image_shape)
+    module, bottleneck_config = _part(config.bottleneck, "bottlenecks", "bottleneck")
+    normalisation = None
+    if config.normalisation == "standard":
+        found = statistics or PixelStatistics(mean=[0.0] * image_shape[0], std=[1.0] * image_shape[0])
+        normalisation = Normalisation(found.mean, found.std)
+    model = Autoencoder(
+        backbone,
+        module.Bottleneck(bottleneck_config, backbone.new_head),
+        output=config.output,
+        normalisation=normalisation,
+    )
+    return BuiltModel(module=model, backbone=backbone, image_shape=image_shape)
+
+
+def resolve_model(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A [model] table with every default written out, so that a later release with others builds the same model.
+
+    Raises:
+        ConfigError, UnknownNameError: as :func:`build_model`.
+    """
+    config = parse(ModelConfig, table, "model")
+    _, backbone = _part(config.backbone, "backbones", "backbone")
+    _, bottleneck = _part(config.bottleneck, "bottlenecks", "bottleneck")
+    parts = {"backbone": backbone.model_dump(mode="json"), "bottleneck": bottleneck.model_dump(mode="json")}
+    return {**config.model_dump(mode="json"), **parts}
+
+
+def build_backbone(config: ModelConfig, image_shape: tuple[int, int, int]) -> Backbone:
+    module, backbone_config = _part(config.backbone, "backbones", "backbone")
+    backbone: Backbone = module.build(backbone_config, image_shape, config.latent_dim)
+    return backbone
+
+
+def load_model(bundle: Bundle) -> BuiltModel:
+    """The trained model of a bundle, on the CPU, in eval mode.
+
+    Raises:
+        IntegrityError: the weights are missing, altered, or not those of the manifest's recipe.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    image = bundle.manifest.image
+    weights = bundle.file(bundle.manifest.weights)
+    built = build_model(bundle.manifest.recipe["model"], (image.channels, image.height, image.width))
+    try:
+        built.module.load_state_dict(load_file(weights))
+    except (SafetensorError, RuntimeError) as error:
+        raise IntegrityError(
+            f"{weights.name} of bundle {bundle.name!r} does not fit the model of its manifest ({error})."
+        ) from None
+    built.module.eval()
+    return built
+
+
+def _part(table: Mapping[str, Any], folder: str, what: str) -> tuple[Any, Any]:
+    """The module that a table names, and the table as that module's own config."""
+    if not isinstance(table.get("name"), str):
+        raise ConfigError(f"'model.{what}.name' is missing: it names the {what}.")
+    module = load_named(f"aedeploy.models.{folder}", table["name"], what)
+    config_class = module.BackboneConfig if what == "backbone" else module.BottleneckConfig
+    return module, parse(config_class, table, f"model.{what}")

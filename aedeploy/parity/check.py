@@ -1,0 +1,158 @@
+"""Every exported graph of a bundle against the eager model, each alone and encoder → decoder composed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+
+from aedeploy.bundle import Bundle
+from aedeploy.bundle.golden import load_samples
+from aedeploy.bundle.manifest import ROLES
+from aedeploy.bundle.store import PARITY_FILE
+from aedeploy.errors import AedeployError, BackendError, BundleError, MissingDependencyError
+from aedeploy.files import write_json
+from aedeploy.names import load_named
+from aedeploy.parity.compare import compare
+from aedeploy.parity.inputs import BATCHES, ImageCase, image_cases, latents_like
+from aedeploy.parity.report import COMPOSED, CaseResult, GraphResult, ParityReport
+from aedeploy.runtime.open import BACKENDS, backend_names, open_graph
+from aedeploy.runtime.runner import Arrays, GraphRunner
+
+REFERENCE = "eager"
+
+#: A call of one graph or of two in a row: named arrays in, named arrays out.
+Call = Callable[[Mapping[str, np.ndarray]], Arrays]
+
+
+def backend_of(format: str) -> str:
+    """The backend that runs a format's graphs.
+
+    Raises:
+        BackendError: none does.
+        MissingDependencyError: it is not installed.
+    """
+    for name in backend_names():
+        backend = load_named(BACKENDS, name, "backend")
+        if format == backend.FORMAT:
+            if backend.missing():
+                raise MissingDependencyError(backend.missing(), name, f"Checking {format} graphs")
+            return name
+    raise BackendError(f"No backend runs {format} graphs, so they cannot be checked.")
+
+
+def check_parity(
+    bundle: Bundle, formats: Sequence[str] | None = None, samples_NHWC: np.ndarray | None = None
+) -> ParityReport:
+    """Run every graph of ``formats`` (default: all that the bundle has) in a freshly opened session, and compare.
+
+    ``samples_NHWC``: real images, uint8 [N, H, W, C] of the training size; by default those in the bundle.
+
+    Raises:
+        BundleError: the bundle has no graph in one of the formats.
+        MissingDependencyError: torch, or what runs a format, is not installed.
+    """
+    have = sorted({graph.format for graph in bundle.manifest.graphs})
+    for format in formats or have:
+        if format not in have:
+            raise BundleError(
+                f"Bundle {bundle.name!r} has no {format} graphs (it has {', '.join(have) or 'none'}): "
+                f"run  aedeploy export {bundle.path} --format {format}"
+            )
+    if not have:
+        raise BundleError(f"Bundle {bundle.name!r} has no exported graph: run  aedeploy export {bundle.path}")
+    if samples_NHWC is None:
+        samples_NHWC = load_samples(bundle.file(bundle.manifest.golden))
+    cases = list(image_cases(bundle.manifest.image, samples_NHWC))
+    with ExitStack() as stack:
+        roles = ROLES if bundle.manifest.latent else ("autoencoder",)
+        reference: dict[str, GraphRunner] = {
+            role: stack.enter_context(open_graph(bundle, role, backend=REFERENCE)) for role in roles
+        }
+        expected = _expected(reference, cases)
+        results = [result for format in formats or have for result in _check_format(bundle, format, cases, expected)]
+    return ParityReport(bundle=bundle.name, reference=REFERENCE, graphs=tuple(results))
+
+
+def record_parity(bundle: Bundle, report: ParityReport) -> Bundle:
+    """Write ``parity.json`` and mark each checked graph as passed or failed in the manifest."""
+    write_json(bundle.path / PARITY_FILE, report.as_dict())
+    checked = {graph.format for graph in report.graphs}
+    return bundle.with_graphs(
+        graph.model_copy(update={"parity": "passed" if report.passed(graph.role, graph.format) else "failed"})
+        for graph in bundle.manifest.graphs
+        if graph.format in checked
+    )
+
+
+#: One call to make and what must come out: what is in it, the inputs, the reference's outputs.
+Expectation = tuple[ImageCase, Arrays, Arrays]
+
+
+def _expected(reference: Mapping[str, GraphRunner], cases: Iterable[ImageCase]) -> dict[str, list[Expectation]]:
+    """What the reference makes of every case, by role; the composition is expected to give the whole's result."""
+    expected: dict[str, list[Expectation]] = {role: [] for role in reference}
+    for case in cases:
+        image = {"image": case.images_BCHW}
+        whole = reference["autoencoder"].run(image)
+        expected["autoencoder"].append((case, image, whole))
+        if "encoder" not in reference:
+            continue
+        codes = reference["encoder"].run(image)
+        latent = {"latent": codes["latent"]}
+        expected["encoder"].append((case, image, codes))
+        expected["decoder"].append((case, latent, reference["decoder"].run(latent)))
+        expected.setdefault(COMPOSED, []).append((case, image, whole))
+        if case.kind == "real" and case.batch == max(BATCHES):
+            for batch in BATCHES:
+                beyond = {"latent": latents_like(codes["latent"], batch)}
+                wide = ImageCase(kind="prior", images_BCHW=case.images_BCHW[:batch])
+                expected["decoder"].append((wide, beyond, reference["decoder"].run(beyond)))
+    return expected
+
+
+def _check_format(
+    bundle: Bundle, format: str, cases: Sequence[ImageCase], expected: Mapping[str, list[Expectation]]
+) -> list[GraphResult]:
+    backend = backend_of(format)
+    with ExitStack() as stack:
+        calls: dict[str, Call | str] = {}
+        for role in ROLES:
+            if bundle.manifest.graph(role, format) is None:
+                continue
+            try:
+                runner = open_graph(bundle, role, backend=backend, allow_failed=True)
+                calls[role] = stack.enter_context(runner).run
+            except (BackendError, BundleError) as error:
+                calls[role] = str(error)  # a graph that cannot be opened fails; the others are still checked
+        if "encoder" in calls and "decoder" in calls:
+            calls[COMPOSED] = _composed(calls["encoder"], calls["decoder"])
+        return [
+            GraphResult(
+                role=role,
+                format=format,
+                backend=backend,
+                cases=tuple(_run_case(call, *expectation) for expectation in expected[role]),
+            )
+            for role, call in calls.items()
+        ]
+
+
+def _composed(encode: Call | str, decode: Call | str) -> Call | str:
+    if isinstance(encode, str) or isinstance(decode, str):
+        return "one of its two graphs cannot be opened"
+    return lambda image: {"reconstruction": decode({"latent": encode(image)["latent"]})["image"]}
+
+
+def _run_case(call: Call | str, case: ImageCase, inputs: Arrays, wanted: Arrays) -> CaseResult:
+    def result(**found: object) -> CaseResult:
+        return CaseResult(kind=case.kind, batch=case.batch, size=case.size, **found)  # type: ignore[arg-type]
+
+    if isinstance(call, str):
+        return result(error=call)
+    try:
+        got = call(inputs)
+    except AedeployError as error:
+        return result(error=str(error))
+    return result(outputs=tuple(compare(name, got[name], array) for name, array in wanted.items()))

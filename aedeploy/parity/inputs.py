@@ -1,0 +1,69 @@
+"""What the graphs are fed: real images, and the extremes on which wrong exports give themselves away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from aedeploy.bundle import ImageContract
+
+#: One image, the least batch, an odd one, and one that batch jobs use.
+BATCHES = (1, 2, 7, 64)
+KINDS = ("real", "black", "white", "constant", "checkerboard", "noise")
+_SEED = 20_26
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageCase:
+    """Images to feed: float32 [batch, C, H, W] in [0, 1]."""
+
+    kind: str
+    images_BCHW: np.ndarray
+
+    @property
+    def batch(self) -> int:
+        return len(self.images_BCHW)
+
+    @property
+    def size(self) -> str:
+        height, width = self.images_BCHW.shape[2:]
+        return f"{height}x{width}"
+
+
+def image_cases(contract: ImageContract, samples_NHWC: np.ndarray) -> Iterator[ImageCase]:
+    """Every kind at every batch size at the training size; where the size is dynamic, at two others as well.
+
+    ``samples_NHWC`` are real images, uint8 [N, H, W, C], of the training size.
+    """
+    samples = samples_NHWC.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+    for kind in KINDS:
+        for batch in BATCHES:
+            yield ImageCase(kind=kind, images_BCHW=_images(kind, batch, samples))
+    if contract.dynamic_size:
+        step = contract.multiple_of
+        for more_height, more_width in ((step, 3 * step), (2 * step, 0)):
+            other = np.pad(samples[:2], ((0, 0), (0, 0), (0, more_height), (0, more_width)), mode="wrap")
+            for kind in ("real", "noise"):
+                yield ImageCase(kind=kind, images_BCHW=_images(kind, 2, other))
+
+
+def latents_like(latents: np.ndarray, batch: int) -> np.ndarray:
+    """Latents from beyond the data: normal noise of twice the spread of ``latents``, float32 [batch, …]."""
+    noise = np.random.default_rng(_SEED).standard_normal((batch, *latents.shape[1:]))
+    spread: np.ndarray = latents.mean() + 2 * latents.std() * noise
+    return spread.astype(np.float32)
+
+
+def _images(kind: str, batch: int, samples: np.ndarray) -> np.ndarray:
+    shape = (batch, *samples.shape[1:])
+    if kind == "real":
+        return np.take(samples, range(batch), axis=0, mode="wrap")
+    if kind == "noise":
+        return np.random.default_rng(_SEED).random(shape, dtype=np.float32)
+    if kind == "checkerboard":
+        rows, columns = np.indices(shape[2:])
+        return np.broadcast_to(((rows + columns) % 2).astype(np.float32), shape).copy()
+    level = {"black": 0.0, "white": 1.0, "constant": 0.5}[kind]
+    return np.full(shape, level, dtype=np.float32)

@@ -1,0 +1,66 @@
+"""The trained model itself, in PyTorch: the reference that every exported graph is held against."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from aedeploy.bundle import Bundle, TensorSpec
+from aedeploy.bundle.manifest import Role
+from aedeploy.errors import MissingDependencyError
+from aedeploy.runtime.backends.torchscript import check_torch_device
+from aedeploy.runtime.runner import Arrays, GraphRunner, RunnerLifetime, check_inputs
+
+FORMAT: str | None = None
+DEVICES = ("cpu", "cuda", "mps")
+
+
+def missing() -> str | None:
+    return None if importlib.util.find_spec("torch") else "torch"
+
+
+def open_graph(bundle: Bundle, role: Role, *, device: str, threads: int, allow_failed: bool) -> GraphRunner:
+    """Build the model of the manifest's recipe with the bundle's weights; ``allow_failed`` has no meaning here.
+
+    Raises:
+        MissingDependencyError: torch is not installed.
+        BackendError: the device is not there.
+        IntegrityError: the weights are not the bundle's.
+    """
+    if missing():
+        raise MissingDependencyError("torch", "train", "The backend 'eager'")
+    import torch
+
+    # The one place where the runtime reaches the models: only when somebody asks for this backend by name.
+    from aedeploy.models.build import load_model
+    from aedeploy.models.contract import graph_specs
+
+    check_torch_device(device)
+    torch.set_num_threads(threads)
+    built = load_model(bundle)
+    inputs, outputs = graph_specs(built, role)
+    return EagerRunner(built.module.to(device), role, inputs, outputs, device)
+
+
+class EagerRunner(RunnerLifetime):
+    """One role of an eager model behind the GraphRunner protocol."""
+
+    def __init__(
+        self, model: Any, role: Role, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], device: str
+    ) -> None:
+        self._model, self._role, self._device = model, role, device
+        self.inputs, self.outputs = inputs, outputs
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        import torch
+
+        check_inputs(self.inputs, inputs)
+        tensor = torch.from_numpy(np.array(inputs[self.inputs[0].name])).to(self._device)
+        with torch.inference_mode():
+            if self._role == "encoder":
+                return {name: value.cpu().numpy() for name, value in self._model.encode(tensor).items()}
+            result = self._model.decode(tensor) if self._role == "decoder" else self._model(tensor)
+        return {self.outputs[0].name: result.cpu().numpy()}

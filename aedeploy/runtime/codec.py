@@ -1,0 +1,226 @@
+"""The Codec: images in, latents out, and back, by the contract of a bundle."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from aedeploy.bundle import Bundle
+from aedeploy.bundle.locate import find_bundle
+from aedeploy.bundle.manifest import Role
+from aedeploy.errors import BackendError, ConfigError
+from aedeploy.images.batches import Images, batches
+from aedeploy.images.geometry import Geometry
+from aedeploy.images.pixels import to_bytes, to_floats
+from aedeploy.runtime.open import default_backend, load_backend, open_graph
+from aedeploy.runtime.runner import Arrays, GraphRunner
+
+# Input values of one call: enough to keep a core busy, and small beside what a process needs anyway.
+_BATCH_VALUES = 2**21
+_MOST_IMAGES = 256
+
+
+def load(
+    bundle: str | Path | Bundle,
+    *,
+    backend: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    allow_failed: bool = False,
+) -> Codec:
+    """Open a bundle to encode and decode images with it.
+
+    Args:
+        bundle: its folder, or its name in ``artifacts/``.
+        backend: what runs the graphs; by default onnxruntime, or what the bundle has graphs for.
+        device: ``cpu``, ``cuda`` or ``mps``. One that is not there is an error, never a silent fall back.
+        threads: of the engine; by default the cores that this process may use.
+        allow_failed: run a graph although its parity check failed.
+
+    Raises:
+        BundleError: there is no such bundle, it has no graph for the backend, or a file of it was altered.
+        BackendError, MissingDependencyError, UnknownNameError: the backend or the device cannot run.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else find_bundle(bundle)
+    chosen = backend or default_backend(opened)
+    return Codec(opened, backend=chosen, device=device, threads=threads, allow_failed=allow_failed)
+
+
+def image_geometry(bundle: Bundle) -> Geometry:
+    """What a bundle's contract does to an image before it is a graph's input."""
+    image = bundle.manifest.image
+    return Geometry(mode=image.mode, height=image.height, width=image.width)
+
+
+def auto_batch_size(geometry: Geometry) -> int:
+    """How many images go through a graph at a time, where nobody says: the same on every machine."""
+    values = geometry.channels * geometry.height * geometry.width
+    return max(1, min(_MOST_IMAGES, _BATCH_VALUES // values))
+
+
+class Codec:
+    """A bundle's graphs behind images and latents. Graphs are opened when they are first needed.
+
+    Wherever ``images`` are taken, they are paths, PIL images or uint8 [H, W, C] arrays, any number and size of them,
+    or one uint8 array [N, H, W, C] ([N, H, W] for a grey model). They go through in batches.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        backend: str,
+        device: str = "cpu",
+        threads: int | None = None,
+        allow_failed: bool = False,
+    ) -> None:
+        self.bundle = bundle
+        self.backend = backend
+        self.geometry = image_geometry(bundle)
+        self._options: dict[str, Any] = {"device": device, "threads": threads, "allow_failed": allow_failed}
+        self._runners: dict[Role, GraphRunner] = {}
+        self._opening = threading.Lock()
+
+    @property
+    def graph_format(self) -> str | None:
+        """The format of the graphs that run; None: the bundle's own weights do."""
+        format: str | None = load_backend(self.backend).FORMAT
+        return format
+
+    def encode(self, images: Images) -> np.ndarray:
+        """Images to latents, float32 [N, *latent shape]: of a gaussian model, the means.
+
+        Raises:
+            ConfigError: what was given is not images, or the model has no encoder.
+            ImageError: one of them cannot be read; the message names it.
+        """
+        return self.encode_all(images)["latent"]
+
+    def encode_all(self, images: Images) -> Arrays:
+        """All that the encoder gives, by name: ``latent``, and ``logvar`` or ``indices`` where the model has them."""
+        self.require_latent()
+        return self._in_batches("encoder", batches(images, self.geometry, auto_batch_size(self.geometry)))
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Latents, float32 [N, *latent shape], to images, uint8 [N, H, W, C].
+
+        Raises:
+            ConfigError: they are not an array of that dtype and shape, or not all finite.
+        """
+        self._check_latents(latents)
+        size = auto_batch_size(self.geometry)
+        parts = [np.zeros((0, self.geometry.height, self.geometry.width, self.geometry.channels), np.uint8)]
+        for start in range(0, len(latents), size):
+            parts.append(self._image_of(self.run("decoder", latents[start : start + size])))
+        # Of no latents, no images; of some, their own size: a decoder may be free to give another than training had.
+        return parts[0] if len(parts) == 1 else np.concatenate(parts[1:])
+
+    def reconstruct(self, images: Images) -> np.ndarray:
+        """Images through the whole autoencoder, as uint8 [N, H, W, C] of the model's own size."""
+        return self._in_batches(
+            "autoencoder", batches(images, self.geometry, auto_batch_size(self.geometry)), self._as_pixels
+        )["pixels"]
+
+    def denoise(self, images: Images) -> np.ndarray:
+        """As :meth:`reconstruct`, by a model that was trained to give clean images back.
+
+        Raises:
+            ConfigError: the model was not trained for that.
+        """
+        self.require_denoising()
+        return self.reconstruct(images)
+
+    def run(self, role: Role, values: np.ndarray) -> Arrays:
+        """One batch through one graph: float32, of the shape that the contract says; the outputs are not checked."""
+        runner = self.open(role)
+        return runner.run({runner.inputs[0].name: values})
+
+    def open(self, role: Role) -> GraphRunner:
+        """The runner of a graph, opened now if it was not before, so that its errors come now."""
+        with self._opening:
+            if role not in self._runners:
+                self._runners[role] = open_graph(self.bundle, role, backend=self.backend, **self._options)
+            return self._runners[role]
+
+    def require_latent(self) -> None:
+        """Raise a ConfigError when the model cannot be cut into encoder and decoder."""
+        if self.bundle.manifest.latent is None:
+            raise ConfigError(
+                f"The model of bundle {self.bundle.name!r} cannot be cut into an encoder and a decoder: "
+                "it can only reconstruct."
+            )
+
+    def require_denoising(self) -> None:
+        """Raise a ConfigError when the model was not trained to remove noise."""
+        if not self.bundle.manifest.denoises:
+            raise ConfigError(
+                f"The model of bundle {self.bundle.name!r} was not trained to remove noise: use reconstruct, "
+                "or train one with  aedeploy train --variant denoising"
+            )
+
+    def close(self) -> None:
+        """Free what the engines hold."""
+        with self._opening:
+            while self._runners:
+                self._runners.popitem()[1].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _in_batches(
+        self, role: Role, pixels: Iterator[np.ndarray], convert: Callable[[Arrays], Arrays] = lambda outputs: outputs
+    ) -> Arrays:
+        """Run every batch and join the outputs; of no image, outputs of length 0 in their right shapes."""
+        first = next(pixels, None)
+        if first is None:
+            geometry = self.geometry
+            black = np.zeros((1, geometry.height, geometry.width, geometry.channels), np.uint8)
+            return {name: array[:0] for name, array in convert(self._checked(role, black)).items()}
+        parts = [convert(self._checked(role, batch)) for batch in chain([first], pixels)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _checked(self, role: Role, pixels: np.ndarray) -> Arrays:
+        outputs = self.run(role, to_floats(pixels))
+        for name, array in outputs.items():
+            if not np.isfinite(array).all():
+                raise BackendError(f"The {role} of bundle {self.bundle.name!r} gave NaN or infinity in {name!r}.")
+        return outputs
+
+    def _as_pixels(self, outputs: Arrays) -> Arrays:
+        return {"pixels": self._image_of(outputs)}
+
+    def _image_of(self, outputs: Arrays) -> np.ndarray:
+        (image,) = outputs.values()
+        if not np.isfinite(image).all():
+            raise BackendError(f"A graph of bundle {self.bundle.name!r} gave NaN or infinity in an image.")
+        return to_bytes(image)
+
+    def _check_latents(self, latents: np.ndarray) -> None:
+        self.require_latent()
+        contract = self.bundle.manifest.latent
+        want = contract.shape if contract else ()
+        if not isinstance(latents, np.ndarray) or latents.dtype != np.float32:
+            found = getattr(latents, "dtype", type(latents).__name__)
+            raise ConfigError(f"Latents must be one float32 array, and are {found}: latents.astype('float32').")
+        fits = latents.ndim == len(want) + 1 and all(
+            isinstance(dim, str) or dim == got for dim, got in zip(want, latents.shape[1:], strict=True)
+        )
+        if not fits:
+            shape = ", ".join(["N", *map(str, want)])
+            raise ConfigError(
+                f"Latents of bundle {self.bundle.name!r} are [{shape}], and these are {list(latents.shape)}."
+            )
+        broken = ~np.isfinite(latents).all(axis=tuple(range(1, latents.ndim)))
+        if broken.any():
+            raise ConfigError(f"Latents must be finite: row {int(broken.argmax())} has NaN or infinity.")

@@ -1,0 +1,17 @@
+"""Training: from a recipe and images to a bundle.
+
+config.py            a recipe's [training] table, and TrainConfig: all that one run needs to know
+run.py               train: the whole of it, as a generator of events
+events.py            what a run says on its way
+validity.py          combinations that make no sense, refused by name
+data/                where images come from, in memory or streamed
+corruption/<name>.py what is done to the input, one file each
+objectives/<name>.py the terms of the loss, one file each; objective.py adds them up
+optimizers.py        Adam, AdamW, SGD, and the schedule of the learning rate
+randomness.py        every random draw as a function of seed, epoch and step
+loop.py              the loop itself
+checkpoint.py        all that a run needs to go on exactly where it stopped
+measure.py           the figures on held-out images
+publish.py           the bundle, written
+destination.py       which folder that is
+"""

@@ -1,0 +1,64 @@
+"""What a run says on its way, in the order in which it comes: Started, then StepsDone and EpochDone, then Ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aedeploy.bundle import Bundle, DataRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """All is read and checked; the first step is next. From here on a stop leaves a bundle."""
+
+    data: DataRecord
+    image_shape: tuple[int, int, int]
+    parameters: int
+    device: str
+    epochs: int
+    epochs_done: int  # more than 0 in a run that goes on
+    steps: int  # of one epoch
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepsDone:
+    """Some steps were taken; ``step`` of ``steps`` of the epoch ``epoch`` (from 1) are done, at this mean loss."""
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    images_per_second: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochDone:
+    """An epoch is over. Losses are by pixel or by image, as the objective's reduction says; ``parts`` unweighted."""
+
+    epoch: int  # from 1
+    epochs: int
+    train_loss: float
+    train_parts: Mapping[str, float]
+    held_out_loss: float
+    held_out_parts: Mapping[str, float]
+    best: bool
+    lr: float
+    seconds: float  # of the training steps alone
+    images_per_second: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """The bundle is written. ``completed`` is False where the run was stopped before its last epoch."""
+
+    bundle: Bundle
+    completed: bool
+    epochs: int
+    train_loss: float | None  # None: stopped within the first epoch
+    metrics: Mapping[str, float | int | None]
+    seconds: float  # of this process, from the first look at the configuration
+
+
+Event = Started | StepsDone | EpochDone | Ended

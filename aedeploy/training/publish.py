@@ -1,0 +1,106 @@
+"""A trained model, written as a bundle: weights, golden vectors, model card, and the manifest last."""
+
+from __future__ import annotations
+
+import copy
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from math import prod
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from aedeploy import __version__
+from aedeploy.bundle import SCHEMA_VERSION, Bundle, DataRecord, Manifest, Provenance
+from aedeploy.bundle.card import write_card
+from aedeploy.bundle.golden import BATCHES, MOST_SAMPLE_BYTES, MOST_SAMPLES, GoldenCase, save_golden
+from aedeploy.bundle.store import GOLDEN_FILE, WEIGHTS_FILE, record_file
+from aedeploy.files import replacing, write_bytes
+from aedeploy.models.autoencoder import Autoencoder
+from aedeploy.models.build import BuiltModel
+from aedeploy.models.contract import image_contract, latent_contract
+from aedeploy.recipes import Recipe
+from aedeploy.training.data.image_set import ImageSet
+from aedeploy.training.destination import drop_exports
+from aedeploy.training.measure import to_unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What a manifest says of how a model came to be."""
+
+    recipe: Recipe
+    data: DataRecord
+    seed: int
+    metrics: Mapping[str, float | int | None]
+    device: str
+
+
+def publish(
+    out: Path, built: BuiltModel, weights: Mapping[str, Tensor], held_out: ImageSet, training: Training
+) -> Bundle:
+    """Write the bundle of ``weights`` into ``out``, replacing the one of earlier weights, whose exports go.
+
+    Golden vectors are made of held-out images, by PyTorch eager on the CPU in float32.
+    """
+    samples = sample_images(held_out)
+    model = copy.deepcopy(built.module).cpu().eval()
+    model.load_state_dict(dict(weights))
+    # Not by save_file, whose files only their owner can read.
+    write_bytes(out / WEIGHTS_FILE, save({name: value.contiguous() for name, value in model.state_dict().items()}))
+    with replacing(out / GOLDEN_FILE) as partial:
+        save_golden(partial, golden_cases(model, samples), samples.permute(0, 2, 3, 1).numpy())
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=out.absolute().name,
+        recipe=training.recipe.as_dict(),
+        image=image_contract(built),
+        latent=latent_contract(built),
+        weights=record_file(out, WEIGHTS_FILE),
+        golden=record_file(out, GOLDEN_FILE),
+        metrics=dict(training.metrics),
+        provenance=Provenance(
+            created=datetime.now(UTC).isoformat(timespec="microseconds"),
+            packages={"aedeploy": __version__, **{name: version(name) for name in ("torch", "numpy", "pillow")}},
+            platform=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {training.device}",
+            seed=training.seed,
+            data=training.data,
+        ),
+    )
+    write_card(Bundle(out, manifest))
+    bundle = Bundle(out, manifest).save(manifest)
+    drop_exports(out)
+    return bundle
+
+
+def sample_images(images: ImageSet) -> Tensor:
+    """Some of ``images``, evenly spread over them: uint8 [N, C, H, W], on the CPU; as many as a golden file takes."""
+    count = min(len(images), max(*BATCHES, min(MOST_SAMPLES, MOST_SAMPLE_BYTES // prod(images.image_shape))))
+    positions = torch.arange(count) * len(images) // count
+    return next(images.batches(iter([positions]))).cpu()
+
+
+@torch.inference_mode()
+def golden_cases(model: Autoencoder, samples: Tensor) -> list[GoldenCase]:
+    """One case a graph and batch size, of the first of ``samples``; from the start again where they are too few."""
+    cases = []
+    for batch in BATCHES:
+        image = to_unit(samples[torch.arange(batch) % len(samples)], torch.device("cpu"))
+        code = model.encode(image)
+        reconstruction = model.decode(code["latent"])
+        cases += [
+            _case("encoder", batch, {"image": image}, code),
+            _case("decoder", batch, {"latent": code["latent"]}, {"image": reconstruction}),
+            _case("autoencoder", batch, {"image": image}, {"reconstruction": reconstruction}),
+        ]
+    return cases
+
+
+def _case(role: str, batch: int, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> GoldenCase:
+    arrays = [{name: tensor.numpy() for name, tensor in tensors.items()} for tensors in (inputs, outputs)]
+    return GoldenCase(role=role, batch=batch, inputs=arrays[0], outputs=arrays[1])

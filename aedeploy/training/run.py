@@ -1,0 +1,178 @@
+"""``train``: from a configuration to a bundle, as a generator of events."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from math import prod
+from typing import Any
+
+import torch
+
+from aedeploy.bundle import Bundle
+from aedeploy.errors import TrainingError
+from aedeploy.models.build import BuiltModel, build_model
+from aedeploy.recipes import Recipe
+from aedeploy.runtime.cores import available_cores
+from aedeploy.training.checkpoint import CHECKPOINT_FILE, restore, save_checkpoint
+from aedeploy.training.config import TrainConfig
+from aedeploy.training.data.open import open_source
+from aedeploy.training.data.source import Data
+from aedeploy.training.destination import check_destination, clear
+from aedeploy.training.events import Ended, EpochDone, Event, Started
+from aedeploy.training.history import History
+from aedeploy.training.loop import Fit, batches_of
+from aedeploy.training.measure import metrics
+from aedeploy.training.publish import Training, publish
+from aedeploy.training.randomness import set_randomness
+from aedeploy.training.statistics import pixel_statistics
+from aedeploy.training.validity import CheckedRecipe, check_image_shape, check_recipe, choose_device
+
+
+def train(config: TrainConfig, stop: threading.Event | None = None) -> Iterator[Event]:
+    """Train a recipe and write its bundle: Started, then StepsDone and EpochDone, and at last Ended with the bundle.
+
+    When ``stop`` is set, the run ends after the step it is at: with a checkpoint, from which ``resume`` goes on as if
+    nothing had happened, and with a bundle of the best weights so far. Torch's global random state is that of the run
+    while it lasts, and what it was before once it is over.
+
+    Raises:
+        ConfigError: an option, the recipe, or both together cannot work.
+        NothingToDoError: there are no images.
+        BackendError: the device is not there.
+        TrainingError: the loss is no longer a number; a bundle of the best epoch before is written if there was one.
+        IntegrityError: the checkpoint to resume from is damaged.
+    """
+    begun = time.perf_counter()
+    stop = stop or threading.Event()
+    recipe = check_recipe(config.recipe)
+    device = choose_device(config.device)
+    check_destination(config.out, resume=config.resume, overwrite=config.overwrite)
+    source = open_source(config.data)
+    check_image_shape(recipe.recipe, source.image_shape)
+    data = source.load()
+    # Torch counts the host's cores, of which a container may have few.
+    torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
+    with _own_randomness(device):
+        run = _Run(config, recipe, data, device)
+        yield run.started((*source.notes, *data.notes))
+        saved = time.perf_counter()
+        try:
+            for event in run.fit.run(data.train, data.held_out, tick_seconds=config.tick_seconds):
+                if isinstance(event, EpochDone):
+                    run.history.add(event)
+                if isinstance(event, EpochDone) or time.perf_counter() - saved > config.checkpoint_seconds:
+                    run.save()
+                    saved = time.perf_counter()
+                yield event
+                if stop.is_set():
+                    break
+        except TrainingError as error:
+            raise run.failed(error) from None
+        completed = run.fit.progress.epoch == recipe.training.epochs
+        if not completed:
+            run.save()
+        yield run.ended(completed, begun)
+
+
+class _Run:
+    """One run's parts, and its folder."""
+
+    def __init__(self, config: TrainConfig, recipe: CheckedRecipe, data: Data, device: torch.device) -> None:
+        self.config, self.recipe, self.data, self.device = config, recipe.recipe, data, device
+        self.built = _new_model(recipe.recipe, config.seed, data)
+        self.fit = Fit(self.built.module, recipe, pixels=prod(data.train.image_shape), seed=config.seed, device=device)
+        self.identity = _identity(recipe.recipe, config.seed, data)
+        if config.resume:
+            restore(config.out / CHECKPOINT_FILE, self.fit, self.identity)
+        config.out.mkdir(parents=True, exist_ok=True)
+        if config.overwrite:
+            clear(config.out)
+        self.history = History(config.out, self.fit.progress.epoch)
+
+    def started(self, notes: tuple[str, ...]) -> Started:
+        training = self.fit.config
+        return Started(
+            data=self.data.record,
+            image_shape=self.built.image_shape,
+            parameters=sum(parameter.numel() for parameter in self.fit.model.parameters()),
+            device=str(self.device),
+            epochs=training.epochs,
+            epochs_done=self.fit.progress.epoch,
+            steps=len(batches_of(torch.arange(len(self.data.train)), training.batch_size)),
+            notes=notes,
+        )
+
+    def save(self) -> None:
+        save_checkpoint(self.config.out / CHECKPOINT_FILE, self.fit, self.identity)
+
+    def ended(self, completed: bool, begun: float) -> Ended:
+        bundle, figures = self._publish()
+        return Ended(
+            bundle=bundle,
+            completed=completed,
+            epochs=self.fit.progress.epoch,
+            train_loss=self.history.train_loss,
+            metrics=figures,
+            seconds=time.perf_counter() - begun,
+        )
+
+    def failed(self, error: TrainingError) -> TrainingError:
+        """The error, with what is left: a bundle of the best epoch, or nothing at all."""
+        if self.fit.best:
+            bundle, _ = self._publish()
+            return TrainingError(
+                f"{error} The weights of epoch {self.fit.progress.best_epoch} are kept in {bundle.path}."
+            )
+        with suppress(OSError):
+            self.config.out.rmdir()
+        return error
+
+    def _publish(self) -> tuple[Bundle, dict[str, float | int | None]]:
+        """The bundle of the best weights, or, before the first epoch is over, of the ones that there are."""
+        fit, at = self.fit, self.fit.progress
+        weights = fit.best or fit.weights()
+        last = fit.weights()
+        fit.model.load_state_dict(weights)
+        figures = {
+            "epochs": at.epoch,
+            "best_epoch": at.best_epoch,
+            **metrics(fit.model, fit.objective, fit.corruptions, self.data.held_out, self.device),
+        }
+        fit.model.load_state_dict(last)
+        training = Training(
+            recipe=self.recipe,
+            data=self.data.record,
+            seed=self.config.seed,
+            metrics=figures,
+            device=self.device.type,
+        )
+        return publish(self.config.out, self.built, weights, self.data.held_out, training), figures
+
+
+def _new_model(recipe: Recipe, seed: int, data: Data) -> BuiltModel:
+    statistics = pixel_statistics(data.train) if recipe.model["normalisation"] == "standard" else None
+    set_randomness(torch.device("cpu"), seed, "weights")
+    return build_model(recipe.model, data.train.image_shape, statistics)
+
+
+def _identity(recipe: Recipe, seed: int, data: Data) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    tables = recipe.as_dict()
+    if tables["training"]["schedule"] == "none":
+        del tables["training"]["epochs"]  # more of them change nothing of those before
+    return {
+        **{name: tables[name] for name in ("model", "corruption", "objective", "training")},
+        "data": data.record.model_dump(mode="json"),
+        "image_shape": list(data.train.image_shape),
+        "seed": seed,
+    }
+
+
+@contextmanager
+def _own_randomness(device: torch.device) -> Iterator[None]:
+    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        yield

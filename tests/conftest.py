@@ -1,0 +1,104 @@
+"""What all tests share: the real data beside a checkout, and small trained bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aedeploy.bundle import Bundle
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real images that lies beside a developer's checkout."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real images of ../shared/data are not beside this checkout")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def trained_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
+    """Bundles trained for one epoch, none exported, each made when it is first asked for by its name:
+
+    every recipe's, on 600 of the embedded digits, and two on small colour images with standardised inputs,
+    ``standardised-rgb`` and ``other-rgb``, of different seeds. Copy one before changing it.
+    """
+    return TrainedBundles(tmp_path_factory.mktemp("trained"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Training:
+    recipe: str
+    overrides: Sequence[str]
+    images: str
+    seed: int = 0
+
+
+_RGB = (
+    "model.normalisation=standard",
+    "model.output=linear",
+    "model.latent_dim=8",
+    "model.backbone.hidden=[32]",
+    # Every unit passes something on, so that a test that changes one weight changes the output.
+    "model.backbone.activation=elu",
+    "objective.reconstruction.loss=mse",
+)
+_SPECIAL = {
+    "standardised-rgb": _Training(recipe="mlp-32", overrides=_RGB, images="rgb"),
+    "other-rgb": _Training(recipe="mlp-32", overrides=_RGB, images="rgb", seed=1),
+}
+
+
+class TrainedBundles(dict[str, Bundle]):
+    """Trains what it is asked for and does not have."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, name: str) -> Bundle:
+        from aedeploy.recipes import load_recipe
+        from aedeploy.training.config import TrainConfig
+        from aedeploy.training.data.source import DataRequest
+        from aedeploy.training.events import Ended
+        from aedeploy.training.run import train
+
+        wanted = _SPECIAL.get(name) or _Training(recipe=name, overrides=(), images="digits")
+        config = TrainConfig(
+            recipe=load_recipe(wanted.recipe, ["training.epochs=1", *wanted.overrides]),
+            data=DataRequest(data=str(self._images(wanted.images))),
+            out=self._folder / name,
+            seed=wanted.seed,
+            device="cpu",
+        )
+        *_, ended = train(config)
+        assert isinstance(ended, Ended)
+        self[name] = ended.bundle
+        return ended.bundle
+
+    def _images(self, kind: str) -> Path:
+        path = self._folder / f"{kind}.npz"
+        if not path.exists():
+            np.savez(path, images=_digits() if kind == "digits" else _colour_images())
+        return path
+
+
+def _digits() -> np.ndarray:
+    from aedeploy.data import digits
+
+    return digits().train[:600]
+
+
+def _colour_images() -> np.ndarray:
+    """uint8 [600, 8, 8, 3]: slopes of any direction; red bright, blue dark and of little contrast."""
+    random = np.random.default_rng(0)
+    ys, xs = np.mgrid[-1:1:8j, -1:1:8j]
+    directions = random.uniform(-1, 1, (600, 2, 1, 1, 3))
+    slopes = directions[:, 0] * ys[..., None] + directions[:, 1] * xs[..., None]
+    return np.clip(slopes * [50, 40, 15] + [170, 128, 60], 0, 255).astype(np.uint8)

@@ -1,0 +1,217 @@
+"""Exports of real trained bundles: what is in the files, what is not, and that the bundle stays valid."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from aedeploy.bundle import Bundle, open_bundle
+from aedeploy.errors import ConfigError, ExportError, UnknownNameError
+from aedeploy.export import export_bundle
+from aedeploy.export.formats import onnx as onnx_format
+from aedeploy.export.formats.torchscript import METADATA_FILE
+from aedeploy.export.run import format_names
+from aedeploy.export.split import split
+from aedeploy.models.build import load_model
+from aedeploy.parity.verify import verify_bundle
+from aedeploy.recipes import recipe_names
+from aedeploy.runtime.codec import Codec
+
+ROLES = ("encoder", "decoder", "autoencoder")
+
+
+@pytest.fixture(params=recipe_names(), scope="session")
+def exported(request: pytest.FixtureRequest, trained_bundles: dict[str, Bundle]) -> Bundle:
+    """A trained bundle of every recipe, exported in every format."""
+    bundle = trained_bundles[request.param]
+    return export_bundle(bundle, format_names()).bundle
+
+
+@pytest.fixture
+def own(trained_bundles: dict[str, Bundle], tmp_path: Path) -> Bundle:
+    """A bundle that a test may change."""
+    return open_bundle(shutil.copytree(trained_bundles["mlp-32"].path, tmp_path / "own"))
+
+
+def test_every_graph_of_every_format_is_there_and_passed(exported: Bundle) -> None:
+    assert {(g.format, g.role) for g in exported.manifest.graphs} == {(f, r) for f in format_names() for r in ROLES}
+    assert {g.parity for g in exported.manifest.graphs} == {"passed"}
+    assert verify_bundle(exported)
+
+
+def test_no_file_names_a_path_of_this_machine(exported: Bundle) -> None:
+    here = [str(Path(__file__).resolve().parents[2]), str(exported.path), str(Path(torch.__file__).parents[1]), "site-packages"]
+    for path in _files(exported.path):
+        content = path.read_bytes()
+        for needle in here:
+            assert needle.encode() not in content, f"{path.name} names {needle}"
+
+
+def test_no_pickle_but_inside_torchscript(exported: Bundle) -> None:
+    for path in _files(exported.path):
+        if path.suffix != ".pt":
+            assert path.suffix in {".json", ".jsonl", ".md", ".safetensors", ".onnx"}
+
+
+def test_nothing_is_left_behind_by_the_export(exported: Bundle) -> None:
+    assert [path.name for path in exported.path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_onnx_is_one_file_that_explains_itself(exported: Bundle) -> None:
+    for role in ROLES:
+        record = exported.graph(role, "onnx")
+        model = onnx.load(exported.file(record.file), load_external_data=False)
+        assert not any(tensor.external_data for tensor in model.graph.initializer)
+        metadata = {entry.key: entry.value for entry in model.metadata_props}
+        assert metadata["aedeploy.role"] == role
+        assert metadata["aedeploy.bundle_digest"] == exported.manifest.digest
+        contract = json.loads(metadata["aedeploy.contract"])
+        assert contract["image"]["height"] == exported.manifest.image.height
+        assert json.loads(metadata["aedeploy.recipe"])["name"] == exported.manifest.recipe["name"]
+        assert "torch" in json.loads(metadata["aedeploy.versions"])
+        assert (record.opset, record.ir_version) == (model.opset_import[0].version, model.ir_version) == (20, 9)
+        assert record.oldest_runtime == "onnxruntime 1.17"
+
+
+def test_onnx_has_no_random_or_training_node(exported: Bundle) -> None:
+    for role in ROLES:
+        model = onnx.load(exported.file(exported.graph(role, "onnx").file))
+        kinds = {node.op_type for node in model.graph.node}
+        assert kinds.isdisjoint({"RandomNormal", "RandomNormalLike", "RandomUniformLike", "Dropout", "Bernoulli"})
+
+
+def test_torchscript_carries_the_same_metadata(exported: Bundle) -> None:
+    path = exported.file(exported.graph("encoder", "torchscript").file)
+    with zipfile.ZipFile(path) as archive:
+        metadata = json.loads(archive.read(f"graph/extra/{METADATA_FILE}"))
+        assert not [name for name in archive.namelist() if "debug" in name]
+    assert metadata["aedeploy.bundle_digest"] == exported.manifest.digest
+    assert metadata["aedeploy.role"] == "encoder"
+
+
+def test_the_same_call_gives_the_same_answer(exported: Bundle) -> None:
+    session = onnxruntime.InferenceSession(exported.file(exported.graph("autoencoder", "onnx").file))
+    shape = [1, *[exported.manifest.image.channels, exported.manifest.image.height, exported.manifest.image.width]]
+    image = np.random.default_rng(0).random(shape, dtype=np.float32)
+    first, second = (session.run(None, {"image": image})[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_the_bundle_runs_from_onnx_alone(exported: Bundle) -> None:
+    image = exported.manifest.image
+    pixels = np.random.default_rng(0).integers(0, 256, (3, image.height, image.width, image.channels), dtype=np.uint8)
+    with Codec(exported, backend="onnxruntime") as codec:
+        latents = codec.encode(pixels)
+        assert codec.decode(latents).shape == pixels.shape
+        np.testing.assert_array_equal(codec.decode(latents), codec.reconstruct(pixels))
+
+
+def test_exporting_one_format_leaves_the_other_untouched(own: Bundle) -> None:
+    first = export_bundle(own, ["torchscript"]).bundle
+    before = {g.role: g for g in first.manifest.graphs}
+    second = export_bundle(first, ["onnx"]).bundle
+    for role in ROLES:
+        assert second.graph(role, "torchscript") == before[role]
+    assert verify_bundle(second)
+
+
+def test_the_order_of_exports_does_not_matter(own: Bundle, tmp_path: Path) -> None:
+    other = open_bundle(shutil.copytree(own.path, tmp_path / "other"))
+    a = export_bundle(export_bundle(own, ["onnx"]).bundle, ["torchscript"]).bundle
+    b = export_bundle(export_bundle(other, ["torchscript"]).bundle, ["onnx"]).bundle
+    for role in ROLES:
+        assert a.graph(role, "onnx").file.sha256 == b.graph(role, "onnx").file.sha256
+
+
+def test_exporting_again_gives_the_same_onnx_bytes(own: Bundle) -> None:
+    first = export_bundle(own, ["onnx"]).bundle
+    digests = [g.file.sha256 for g in first.manifest.graphs]
+    assert [g.file.sha256 for g in export_bundle(first, ["onnx"]).bundle.manifest.graphs] == digests
+
+
+def test_an_export_that_fails_leaves_the_bundle_as_it_was(own: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = export_bundle(own, ["onnx"]).bundle
+    before = _digests(good.path)
+
+    def refuse(*_: object) -> None:
+        raise ExportError("refused")
+
+    # The last thing that a graph goes through: the encoder is written by then, the others are not.
+    calls = iter([onnx_format._check, refuse])
+    monkeypatch.setattr(onnx_format, "_check", lambda *args: next(calls)(*args))
+    with pytest.raises(ExportError, match="refused"):
+        export_bundle(good, ["onnx"])
+    assert _digests(good.path) == before
+
+
+def test_opset_is_read_back_and_others_are_refused(own: Bundle) -> None:
+    result = export_bundle(own, ["onnx"], opset=18)
+    assert {g.opset for g in result.graphs} == {18}
+    assert {g.oldest_runtime for g in result.graphs} == {"onnxruntime 1.15"}
+    with pytest.raises(ConfigError, match="--opset 7"):
+        export_bundle(own, ["onnx"], opset=7)
+    with pytest.raises(ConfigError, match="no meaning for torchscript"):
+        export_bundle(own, ["torchscript"], opset=20)
+
+
+def test_an_unknown_format_is_refused_with_the_nearest(own: Bundle) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'onnx'"):
+        export_bundle(own, ["onxx"])
+
+
+class _Sampling(torch.nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image + torch.randn_like(image)
+
+
+class _Baked(torch.nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image.reshape(3, 1, 28, 28) * 2
+
+
+@pytest.mark.parametrize(
+    ("format", "module", "reason"),
+    [
+        ("onnx", _Sampling, "RandomNormalLike"),
+        ("torchscript", _Sampling, "aten::randn_like"),
+        ("onnx", _Baked, "batch"),
+    ],
+)
+def test_graphs_that_would_be_wrong_are_refused_by_name(
+    own: Bundle, tmp_path: Path, format: str, module: type[torch.nn.Module], reason: str
+) -> None:
+    import dataclasses
+
+    from aedeploy.names import load_named
+
+    built = load_model(own)
+    graph = next(g for g in split(built, dict.fromkeys(ROLES, {})) if g.role == "autoencoder")  # type: ignore[arg-type]
+    wrong = dataclasses.replace(graph, module=module())
+    with pytest.raises(ExportError, match=reason):
+        load_named("aedeploy.export.formats", format, "format").write(wrong, tmp_path / "wrong", {})
+
+
+def test_the_trained_model_is_not_changed_by_splitting(own: Bundle) -> None:
+    built = load_model(own)
+    built.module.train()
+    split(built, dict.fromkeys(ROLES, {}))  # type: ignore[arg-type]
+    assert built.module.training
+    assert all(parameter.requires_grad for parameter in built.module.parameters())
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in _files(folder)}

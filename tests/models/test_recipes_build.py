@@ -1,0 +1,146 @@
+"""Every recipe builds at every kind of size, and does what its contract says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+import torch
+from torch import Tensor
+
+from aedeploy.bundle import TensorSpec
+from aedeploy.bundle.manifest import ROLES, Role
+from aedeploy.models.build import BuiltModel, PixelStatistics, build_model
+from aedeploy.models.contract import graph_specs, image_contract, latent_contract
+from aedeploy.recipes import load_recipe, recipe_names
+
+GREY, COLOUR = (1, 28, 28), (3, 64, 64)
+DTYPES = {"float32": torch.float32, "int64": torch.int64, "uint8": torch.uint8}
+
+
+@pytest.fixture(params=[f"{name}-{size}" for name in recipe_names() for size in ("grey", "colour")])
+def built(request: pytest.FixtureRequest) -> BuiltModel:
+    name, _, size = request.param.rpartition("-")
+    shape = GREY if size == "grey" else COLOUR
+    torch.manual_seed(0)
+    statistics = PixelStatistics(mean=[0.4] * shape[0], std=[0.2] * shape[0])
+    result = build_model(load_recipe(name).model, shape, statistics)
+    result.module.eval()
+    return result
+
+
+def random_images(built: BuiltModel, batch: int) -> Tensor:
+    """Images of the model's shape, in [0, 1]."""
+    return torch.rand(batch, *built.image_shape, generator=torch.Generator().manual_seed(1))
+
+
+def run(built: BuiltModel, role: Role, image: Tensor) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+    """Named inputs and outputs of a role, for an image."""
+    with torch.inference_mode():
+        if role == "encoder":
+            return {"image": image}, built.module.encode(image)
+        if role == "autoencoder":
+            return {"image": image}, {"reconstruction": built.module(image)}
+        latent = built.module.encode(image)["latent"]
+        return {"latent": latent}, {"image": built.module.decode(latent)}
+
+
+def misfits(specs: tuple[TensorSpec, ...], tensors: Mapping[str, Tensor], sizes: dict[str, int]) -> Iterator[str]:
+    """What in ``tensors`` is not as ``specs`` say; ``sizes`` collects what the named dimensions are."""
+    if list(tensors) != [spec.name for spec in specs]:
+        yield f"names {list(tensors)}"
+    for spec in specs:
+        tensor = tensors[spec.name]
+        if tensor.dtype != DTYPES[spec.dtype] or tensor.ndim != len(spec.shape):
+            yield f"{spec.name} is {tensor.dtype} {tuple(tensor.shape)}"
+        for want, got in zip(spec.shape, tensor.shape, strict=True):
+            if (sizes.setdefault(want, got) if isinstance(want, str) else want) != got:
+                yield f"{spec.name} is {tuple(tensor.shape)}, not {spec.shape}"
+        if spec.minimum is not None and (tensor.min() < spec.minimum or tensor.max() > (spec.maximum or 0.0)):
+            yield f"{spec.name} leaves [{spec.minimum}, {spec.maximum}]"
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_every_graph_is_as_its_contract_says(built: BuiltModel, batch: int) -> None:
+    sizes: dict[str, int] = {}
+    for role in ROLES:
+        inputs, outputs = graph_specs(built, role)
+        given, got = run(built, role, random_images(built, batch))
+        assert list(misfits(inputs, given, sizes)) == []
+        assert list(misfits(outputs, got, sizes)) == []
+    assert sizes["batch"] == batch
+
+
+def test_the_contracts_agree_with_the_graphs(built: BuiltModel) -> None:
+    image, latent = image_contract(built), latent_contract(built)
+    assert (image.channels, image.height, image.width) == built.image_shape
+    assert image.height % image.multiple_of == image.width % image.multiple_of == 0
+    assert image.mode == {1: "L", 3: "RGB"}[image.channels]
+    assert graph_specs(built, "decoder")[0][0].shape == ("batch", *latent.shape)
+    assert latent.kind == {1: "vector", 3: "spatial"}[len(latent.shape)]
+    names = [spec.name for spec in graph_specs(built, "encoder")[1]]
+    assert names[0] == "latent"
+    assert ("logvar" in names) == (latent.distribution == "gaussian")
+
+
+def test_other_sizes_are_taken_by_the_size_rule_or_refused(built: BuiltModel) -> None:
+    contract = image_contract(built)
+    rule = contract.multiple_of
+    for height, width in [(contract.minimum, contract.minimum), (3 * rule, 5 * rule), (64, 96)]:
+        image = torch.rand(2, contract.channels, height, width)
+        with torch.inference_mode():
+            if contract.dynamic_size:
+                assert built.module(image).shape == image.shape
+            else:
+                with pytest.raises(RuntimeError):
+                    built.module(image)
+
+
+def test_the_same_image_gives_the_same_output_whatever_the_seed(built: BuiltModel) -> None:
+    image = random_images(built, 3)
+    results = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        results.append({**run(built, "encoder", image)[1], **run(built, "autoencoder", image)[1]})
+    for name, tensor in results[0].items():
+        assert torch.equal(tensor, results[1][name]), name
+
+
+def test_an_image_is_not_touched_by_its_batch_mates(built: BuiltModel) -> None:
+    image = random_images(built, 1)
+    mates = torch.cat([torch.zeros_like(image), image, torch.ones_like(image), 1 - image])
+    for role in ("encoder", "autoencoder"):
+        alone, among = run(built, role, image)[1], run(built, role, mates)[1]
+        for name in alone:
+            torch.testing.assert_close(among[name][1:2], alone[name], rtol=1e-5, atol=1e-5)
+
+
+def test_the_input_is_left_as_it_was(built: BuiltModel) -> None:
+    image = random_images(built, 2)
+    before = image.clone()
+    run(built, "autoencoder", image)
+    assert torch.equal(image, before)
+
+
+def test_the_whole_is_its_two_halves(built: BuiltModel) -> None:
+    image = random_images(built, 2)
+    whole, halves = run(built, "autoencoder", image)[1], run(built, "decoder", image)[1]
+    assert torch.equal(whole["reconstruction"], halves["image"])
+
+
+def test_every_weight_is_trained(built: BuiltModel) -> None:
+    image = random_images(built, 4)
+    built.module.train()
+    step = built.module.training_pass(image, image)
+    loss = (step.output - step.target).square().sum() + sum(code.square().sum() for code in step.code.values())
+    loss.backward()
+    assert [name for name, weight in built.module.named_parameters() if weight.grad is None] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("mlp-32", 209_968), ("vae", 784 * 400 + 400 + 2 * (400 * 20 + 20) + 20 * 400 + 400 + 400 * 784 + 784)],
+)
+def test_parameter_counts(name: str, parameters: int) -> None:
+    module = build_model(load_recipe(name).model, GREY).module
+    assert sum(weight.numel() for weight in module.parameters()) == parameters

@@ -1,0 +1,208 @@
+"""Every way in which an export can be wrong that we could think of: parity or verify must catch each."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from safetensors.numpy import load_file, save_file
+
+from aedeploy.bundle import Bundle, open_bundle
+from aedeploy.bundle.store import PARITY_FILE, record_file
+from aedeploy.errors import BundleError, IntegrityError, ParityError
+from aedeploy.export import export_bundle
+from aedeploy.export import run as export_run
+from aedeploy.export.split import split
+from aedeploy.models.build import load_model
+from aedeploy.parity.check import check_parity, record_parity
+from aedeploy.parity.report import COMPOSED
+from aedeploy.parity.verify import verify_bundle
+from aedeploy.runtime.codec import Codec, load
+
+Edit = Callable[[onnx.ModelProto], None]
+
+
+@pytest.fixture
+def victim(trained_bundles: dict[str, Bundle], tmp_path: Path) -> Bundle:
+    """An exported colour bundle with standardised inputs, which a test may spoil."""
+    return export_bundle(_copy(trained_bundles["standardised-rgb"], tmp_path / "victim"), ["onnx"]).bundle
+
+
+def _copy(bundle: Bundle, path: Path) -> Bundle:
+    return open_bundle(shutil.copytree(bundle.path, path))
+
+
+def _replace(bundle: Bundle, role: str, content: bytes) -> Bundle:
+    """Put another file in a graph's place and vouch for it: what a wrong exporter would do."""
+    record = bundle.graph(role, "onnx", allow_failed=True)
+    (bundle.path / record.file.path).write_bytes(content)
+    return bundle.with_graphs([record.model_copy(update={"file": record_file(bundle.path, record.file.path)})])
+
+
+def _edit(bundle: Bundle, role: str, edit: Edit) -> Bundle:
+    model = onnx.load(bundle.path / bundle.graph(role, "onnx").file.path)
+    edit(model)
+    return _replace(bundle, role, model.SerializeToString())
+
+
+def _largest(model: onnx.ModelProto) -> onnx.TensorProto:
+    return max(model.graph.initializer, key=lambda tensor: int(np.prod(tensor.dims)))
+
+
+def _change_one_weight(by: float) -> Edit:
+    def edit(model: onnx.ModelProto) -> None:
+        tensor = _largest(model)
+        array = numpy_helper.to_array(tensor).copy()
+        array.flat[array.size // 2] += by
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+    return edit
+
+
+def _blue_first(model: onnx.ModelProto) -> None:
+    order = numpy_helper.from_array(np.array([2, 1, 0], dtype=np.int64), "blue_first")
+    model.graph.initializer.append(order)
+    for node in model.graph.node:
+        node.input[:] = ["swapped" if name == "image" else name for name in node.input]
+    model.graph.node.insert(0, onnx.helper.make_node("Gather", ["image", "blue_first"], ["swapped"], axis=1))
+
+
+def _without_normalisation(model: onnx.ModelProto) -> None:
+    for tensor in model.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.size == 3 and tensor.name.endswith(("mean", "std")):
+            neutral = np.zeros_like(array) if tensor.name.endswith("mean") else np.ones_like(array)
+            tensor.CopyFrom(numpy_helper.from_array(neutral, tensor.name))
+
+
+def _reversed_latent(model: onnx.ModelProto) -> None:
+    last = model.graph.node[-1]
+    assert last.output[0] == "latent"
+    last.output[0] = "straight"
+    for name, values in (("starts", [-1]), ("ends", [-(2**31)]), ("axes", [1]), ("steps", [-1])):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(values, dtype=np.int64), name))
+    inputs = ["straight", "starts", "ends", "axes", "steps"]
+    model.graph.node.append(onnx.helper.make_node("Slice", inputs, ["latent"]))
+
+
+@pytest.mark.parametrize(
+    ("role", "edit"),
+    [
+        pytest.param("encoder", _change_one_weight(1e-3), id="one weight off by 1e-3"),
+        pytest.param("decoder", _change_one_weight(-1e-3), id="one decoder weight off by 1e-3"),
+        pytest.param("autoencoder", _change_one_weight(1e-2), id="one autoencoder weight off by 1e-2"),
+        pytest.param("encoder", _change_one_weight(float("nan")), id="NaN in one weight"),
+        pytest.param("encoder", _blue_first, id="channels in another order"),
+        pytest.param("encoder", _without_normalisation, id="no normalisation"),
+        pytest.param("encoder", _reversed_latent, id="latent the other way round"),
+    ],
+)
+def test_a_wrong_graph_fails_parity_and_verify(victim: Bundle, role: str, edit: Edit) -> None:
+    assert check_parity(victim)
+    spoilt = _edit(victim, role, edit)
+    report = check_parity(spoilt)
+    assert not report
+    failed = {graph.role for graph in report.graphs if not graph}
+    assert role in failed
+    assert failed <= {role, COMPOSED}
+    assert any(role in sentence for sentence in report.failures())
+    verified = verify_bundle(spoilt)
+    assert not verified
+    assert all(f"onnx {role}" in sentence for sentence in verified.failures())
+
+
+def test_a_batch_that_is_baked_in_fails(victim: Bundle, tmp_path: Path) -> None:
+    graph = next(g for g in split(load_model(victim), {r: {} for r in ("encoder", "decoder", "autoencoder")}))
+    program = torch.onnx.export(
+        graph.module,
+        (graph.example[0][:1],),
+        dynamo=True,
+        input_names=["image"],
+        output_names=["latent"],
+        external_data=False,
+        verbose=False,
+    )
+    assert program is not None
+    report = check_parity(_replace(victim, "encoder", program.model_proto.SerializeToString()))
+    assert not report
+    assert "batch 2" in report.failures()[0]
+
+
+def test_a_graph_of_another_bundle_fails(victim: Bundle, trained_bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    other = export_bundle(_copy(trained_bundles["other-rgb"], tmp_path / "other"), ["onnx"]).bundle
+    foreign = other.file(other.graph("encoder", "onnx").file).read_bytes()
+    # The file alone is swapped: its digest gives it away before it runs.
+    path = victim.path / victim.graph("encoder", "onnx").file.path
+    original = path.read_bytes()
+    path.write_bytes(foreign)
+    with pytest.raises(IntegrityError, match=r"graphs/onnx/encoder\.onnx"), Codec(victim) as codec:
+        codec.encode(np.zeros((1, 8, 8, 3), np.uint8))
+    assert any("graphs/onnx/encoder.onnx" in sentence for sentence in verify_bundle(victim).failures())
+    path.write_bytes(original)
+    # The manifest vouches for it as well: its results give it away.
+    spoilt = _replace(victim, "encoder", foreign)
+    assert not check_parity(spoilt)
+    assert not verify_bundle(spoilt)
+
+
+def test_a_stale_golden_file_fails_verify(victim: Bundle) -> None:
+    path = victim.path / victim.manifest.golden.path
+    tensors = load_file(path)
+    tensors["encoder/3/latent"] = tensors["encoder/3/latent"] + np.float32(1e-3)
+    save_file(tensors, path)
+    assert any("golden.safetensors" in sentence for sentence in verify_bundle(victim).failures())
+    vouched = victim.save(victim.manifest.model_copy(update={"golden": record_file(victim.path, "golden.safetensors")}))
+    failures = verify_bundle(vouched).failures()
+    assert any("onnx encoder" in sentence and "latent at batch 3" in sentence for sentence in failures)
+
+
+def test_a_failed_graph_is_marked_refused_and_runs_only_when_told_to(victim: Bundle) -> None:
+    spoilt = _edit(victim, "encoder", _change_one_weight(0.5))
+    marked = record_parity(spoilt, check_parity(spoilt))
+    assert marked.manifest.graph("encoder", "onnx").parity == "failed"  # type: ignore[union-attr]
+    assert marked.manifest.graph("autoencoder", "onnx").parity == "passed"  # type: ignore[union-attr]
+    assert json.loads((victim.path / PARITY_FILE).read_text())["passed"] is False
+    pixels = np.zeros((1, 8, 8, 3), np.uint8)
+    with load(marked.path) as codec, pytest.raises(BundleError, match="failed its parity check"):
+        codec.encode(pixels)
+    with load(marked.path, allow_failed=True) as codec:
+        assert codec.encode(pixels).shape[0] == 1
+    with pytest.raises(BundleError, match="failed its parity check"):
+        open_bundle(marked.path).graph("encoder", "onnx")
+
+
+def test_an_export_that_is_wrong_raises_and_marks(
+    trained_bundles: dict[str, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way: a model that is cut wrongly never leaves export as a good one."""
+    bundle = _copy(trained_bundles["mlp-32"], tmp_path / "bundle")
+
+    def split_wrongly(*args: object) -> object:
+        graphs = split(*args)  # type: ignore[arg-type]
+        with torch.no_grad():
+            next(graphs[0].module.parameters()).add_(0.01)
+        return graphs
+
+    monkeypatch.setattr(export_run, "split", split_wrongly)
+    with pytest.raises(ParityError, match="onnx encoder") as raised:
+        export_bundle(bundle, ["onnx"])
+    assert raised.value.exit_code == 5
+    assert not raised.value.report
+    marked = open_bundle(bundle.path)
+    assert {g.role: g.parity for g in marked.manifest.graphs}["encoder"] == "failed"
+
+
+def test_parity_of_what_was_not_exported_says_so(trained_bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    bundle = _copy(trained_bundles["mlp-32"], tmp_path / "bundle")
+    bundle = bundle.save(bundle.manifest.model_copy(update={"graphs": ()}))
+    with pytest.raises(BundleError, match="aedeploy export"):
+        check_parity(bundle)
+    with pytest.raises(BundleError, match="no torchscript graphs"):
+        check_parity(bundle, ["torchscript"])

@@ -1,0 +1,77 @@
+"""The optimisers against torch.optim's own classes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from aedeploy.training.config import TrainingConfig
+from aedeploy.training.optimizers import build_optimizer, learning_rate
+
+THEIRS = {
+    "adam": lambda parameters, **given: torch.optim.Adam(parameters, **given),
+    "adamw": lambda parameters, **given: torch.optim.AdamW(parameters, **given),
+    "sgd": lambda parameters, **given: torch.optim.SGD(parameters, momentum=0.9, **given),
+}
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+@pytest.mark.parametrize("name", THEIRS)
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_takes_the_steps_that_torch_takes(name: Any, weight_decay: float) -> None:
+    ours, theirs = network(), network()
+    config = TrainingConfig(optimizer=name, weight_decay=weight_decay)
+    optimizer = build_optimizer(ours, config)
+    reference = THEIRS[name](theirs.parameters(), lr=0.05, weight_decay=weight_decay)
+    images = torch.randn(5, 3)
+    for _ in range(10):
+        for model in (ours, theirs):
+            model(images).square().sum().backward()
+        optimizer.step(0.05)
+        reference.step()
+        reference.zero_grad()
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other)
+        assert mine.grad is None
+
+
+@pytest.mark.parametrize("name", THEIRS)
+def test_its_state_is_all_that_it_remembers(name: Any) -> None:
+    model, images = network(), torch.randn(5, 3)
+    optimizer = build_optimizer(model, TrainingConfig(optimizer=name))
+
+    def step() -> None:
+        model(images).square().sum().backward()
+        optimizer.step(0.05)
+
+    step()
+    weights = {key: value.clone() for key, value in model.state_dict().items()}
+    state = {key: value.clone() for key, value in optimizer.state.items()}
+    step()
+    expected = [parameter.detach().clone() for parameter in model.parameters()]
+    model.load_state_dict(weights)
+    optimizer = build_optimizer(model, TrainingConfig(optimizer=name))
+    for key, value in state.items():
+        optimizer.state[key].copy_(value)
+    step()
+    for found, wanted in zip(model.parameters(), expected, strict=True):
+        assert torch.equal(found, wanted)
+
+
+def test_the_cosine_goes_from_the_rate_to_nothing() -> None:
+    config = TrainingConfig(lr=0.2, schedule="cosine")
+    rates = [learning_rate(config, step, 100) for step in range(101)]
+    assert rates[0] == 0.2
+    assert rates[50] == pytest.approx(0.1)
+    assert rates[100] == pytest.approx(0.0)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[25] == pytest.approx(0.1 * (1 + math.sqrt(0.5)))
+    assert learning_rate(TrainingConfig(lr=0.2), 77, 100) == 0.2
