@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -67,6 +68,9 @@ _UPRIGHT = {
 _ORIENTED_BY = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
 
 _TIFF_BITS_PER_SAMPLE = 258
+
+# Without a handler anywhere, Python itself would print what Pillow logs of a broken file.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def read_image(source: Path | bytes, mode: Mode, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -45,8 +45,8 @@ class Work:
         if not chunk.ok:
             return chunk
         chunk.arrays = self._codec.run(ROLE, to_floats(chunk.arrays["pixels"]))
-        for name, array in list(chunk.arrays.items()):
-            chunk.keep(finite_rows(array), f"the encoder gave NaN or infinity in {name!r}")
+        for name in list(chunk.arrays):
+            chunk.keep(finite_rows(chunk.arrays[name]), f"the encoder gave NaN or infinity in {name!r}")
         return chunk
 
     def commit(self, number: int, chunks: Sequence[Chunk]) -> Output | None:

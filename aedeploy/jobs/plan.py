@@ -138,9 +138,10 @@ def _check_same(record: Record, settings: Settings, inputs: Inputs, output: Path
         "size": "another --size",
         "names": "another --names",
     }.items():
-        if record.fingerprint.get(key) != now.get(key):
-            was = record.fingerprint.get(key)
-            raise ConfigError(f"{output} was begun with {words} ({was}, and now {now.get(key)}): {_START_AGAIN}.")
+        before, after = record.fingerprint.get(key), now.get(key)
+        if before != after:
+            # Twelve characters of a digest tell enough.
+            raise ConfigError(f"{output} was begun with {words} ({before!s:.12}, now {after!s:.12}): {_START_AGAIN}.")
     changed = [
         source.path
         for source in inputs.sources

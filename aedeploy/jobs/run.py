@@ -96,7 +96,8 @@ def _carry_out(plan: Plan, stop: threading.Event, tally: _Tally) -> Iterator[Pro
             if isinstance(event, Progress):
                 yield event
                 continue
-            ledger.add(event)
+            if event.processed:
+                ledger.add(event)
             tally.ok += len(event.processed) - len(event.failures)
             tally.failures += event.failures
             error = error or event.error

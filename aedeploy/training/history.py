@@ -13,28 +13,34 @@ from aedeploy.training.events import EpochDone
 
 
 class History:
-    """The lines of a run, and their file. Epochs that a resumed run is going to do again are left out."""
+    """The file, and the training loss of its last epoch. Epochs that a resumed run does again are taken out of it."""
 
     def __init__(self, folder: Path, epochs_done: int) -> None:
         self.path = folder / HISTORY_FILE
-        self.lines = [line for line in _read(self.path) if line["epoch"] <= epochs_done] if epochs_done else []
+        lines = [line for line in _read(self.path) if line["epoch"] <= epochs_done] if epochs_done else []
+        self.train_loss: float | None = lines[-1]["train_loss"] if lines else None
+        if self.path.exists():
+            write_text(self.path, "".join(map(_line, lines)))
 
     def add(self, done: EpochDone) -> None:
-        """Add an epoch; the file is whole at every instant."""
-        line = asdict(done)
-        del line["epochs"]
-        self.lines.append(line)
-        write_text(self.path, "".join(json.dumps(line, allow_nan=False) + "\n" for line in self.lines))
+        """Append an epoch."""
+        values = asdict(done)
+        del values["epochs"]
+        with open(self.path, "a", encoding="utf-8") as stream:
+            stream.write(_line(values))
+        self.train_loss = done.train_loss
 
-    @property
-    def train_loss(self) -> float | None:
-        """Of the last epoch."""
-        return self.lines[-1]["train_loss"] if self.lines else None
+
+def _line(values: dict[str, Any]) -> str:
+    return json.dumps(values, allow_nan=False) + "\n"
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
+    lines = []
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for line in path.read_text(encoding="utf-8").splitlines():
+            lines.append(json.loads(line))
     except (OSError, ValueError):
-        # It is a record, not a state: a run goes on without it.
-        return []
+        # Missing, or cut off where a process died: it is a record, not a state, and a run goes on without it.
+        pass
+    return lines

@@ -156,6 +156,6 @@ class Fit:
 def batches_of(order: Tensor, batch_size: int) -> list[Tensor]:
     """Cut positions into batches. A single last one joins those before it: statistics of a batch need two images."""
     batches = list(torch.split(order, batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
+    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches

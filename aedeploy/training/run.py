@@ -13,6 +13,7 @@ import torch
 
 from aedeploy.bundle import Bundle
 from aedeploy.errors import TrainingError
+from aedeploy.models.autoencoder import Normalisation
 from aedeploy.models.build import BuiltModel, build_model
 from aedeploy.recipes import Recipe
 from aedeploy.runtime.cores import available_cores
@@ -28,7 +29,7 @@ from aedeploy.training.measure import metrics
 from aedeploy.training.publish import Training, publish
 from aedeploy.training.randomness import set_randomness
 from aedeploy.training.statistics import pixel_statistics
-from aedeploy.training.validity import CheckedRecipe, check_image_shape, check_recipe, choose_device
+from aedeploy.training.validity import CheckedRecipe, check_recipe, choose_device
 
 
 def train(config: TrainConfig, stop: threading.Event | None = None) -> Iterator[Event]:
@@ -51,12 +52,14 @@ def train(config: TrainConfig, stop: threading.Event | None = None) -> Iterator[
     device = choose_device(config.device)
     check_destination(config.out, resume=config.resume, overwrite=config.overwrite)
     source = open_source(config.data)
-    check_image_shape(recipe.recipe, source.image_shape)
-    data = source.load()
     # Torch counts the host's cores, of which a container may have few.
     torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
     with _own_randomness(device):
-        run = _Run(config, recipe, data, device)
+        set_randomness(torch.device("cpu"), config.seed, "weights")
+        # Before the images are read: a model that cannot take their size is refused here.
+        built = build_model(recipe.recipe.model, source.image_shape)
+        data = source.load()
+        run = _Run(config, recipe, built, data, device)
         yield run.started((*source.notes, *data.notes))
         saved = time.perf_counter()
         try:
@@ -80,9 +83,13 @@ def train(config: TrainConfig, stop: threading.Event | None = None) -> Iterator[
 class _Run:
     """One run's parts, and its folder."""
 
-    def __init__(self, config: TrainConfig, recipe: CheckedRecipe, data: Data, device: torch.device) -> None:
-        self.config, self.recipe, self.data, self.device = config, recipe.recipe, data, device
-        self.built = _new_model(recipe.recipe, config.seed, data)
+    def __init__(
+        self, config: TrainConfig, recipe: CheckedRecipe, built: BuiltModel, data: Data, device: torch.device
+    ) -> None:
+        self.config, self.recipe, self.built, self.data, self.device = config, recipe.recipe, built, data, device
+        if built.module.normalisation is not None:
+            statistics = pixel_statistics(data.train)
+            built.module.normalisation = Normalisation(statistics.mean, statistics.std)
         self.fit = Fit(self.built.module, recipe, pixels=prod(data.train.image_shape), seed=config.seed, device=device)
         self.identity = _identity(recipe.recipe, config.seed, data)
         if config.resume:
@@ -150,12 +157,6 @@ class _Run:
             device=self.device.type,
         )
         return publish(self.config.out, self.built, weights, self.data.held_out, training), figures
-
-
-def _new_model(recipe: Recipe, seed: int, data: Data) -> BuiltModel:
-    statistics = pixel_statistics(data.train) if recipe.model["normalisation"] == "standard" else None
-    set_randomness(torch.device("cpu"), seed, "weights")
-    return build_model(recipe.model, data.train.image_shape, statistics)
 
 
 def _identity(recipe: Recipe, seed: int, data: Data) -> dict[str, Any]:

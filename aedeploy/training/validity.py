@@ -8,7 +8,7 @@ import torch
 
 from aedeploy.config import parse
 from aedeploy.errors import BackendError, ConfigError, UnknownNameError
-from aedeploy.models.build import ModelConfig, build_model, resolve_model
+from aedeploy.models.build import resolve_model
 from aedeploy.names import load_named
 from aedeploy.recipes import Recipe
 from aedeploy.runtime.backends.torchscript import check_torch_device
@@ -37,40 +37,26 @@ def check_recipe(recipe: Recipe) -> CheckedRecipe:
         ConfigError: a key is unknown, a value cannot be, or parts do not go together.
         UnknownNameError: there is no such backbone, bottleneck, term or corruption.
     """
-    model = parse(ModelConfig, recipe.model, "model")
-    if model.normalisation == "standard" and model.output == "sigmoid":
+    model = resolve_model(recipe.model)
+    output, normalisation, bottleneck = model["output"], model["normalisation"], model["bottleneck"]["name"]
+    if normalisation == "standard" and output == "sigmoid":
         raise ConfigError(
             "model.output = 'sigmoid' gives values in [0, 1], which cannot follow pixels that model.normalisation = "
             "'standard' has spread around 0: take model.output = 'linear', or model.normalisation = 'none'."
         )
-    bottleneck = str(model.bottleneck.get("name"))
-    premises = Premises(
-        output=model.output,
-        normalisation=model.normalisation,
-        bottleneck=bottleneck,
-        distribution=load_named("aedeploy.models.bottlenecks", bottleneck, "bottleneck").Bottleneck.distribution,
-    )
+    distribution = load_named("aedeploy.models.bottlenecks", bottleneck, "bottleneck").Bottleneck.distribution
+    premises = Premises(output=output, normalisation=normalisation, bottleneck=bottleneck, distribution=distribution)
     objective = build_objective(recipe.objective, premises)
     corruptions = build_corruptions(recipe.corruption)
     training = parse(TrainingConfig, recipe.training, "training")
     resolved = replace(
         recipe,
-        model=resolve_model(recipe.model),
+        model=model,
         corruption=corruptions.table,
         objective=objective.table,
         training=training.model_dump(mode="json"),
     )
     return CheckedRecipe(recipe=resolved, objective=objective, corruptions=corruptions, training=training)
-
-
-def check_image_shape(recipe: Recipe, image_shape: tuple[int, int, int]) -> None:
-    """Refuse images that a recipe's model cannot take, without making its weights.
-
-    Raises:
-        ConfigError: the backbone's size rule is broken, or a key of its table is not known.
-    """
-    with torch.device("meta"):
-        build_model(recipe.model, image_shape)
 
 
 def choose_device(name: str) -> torch.device:

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from aedeploy.bundle import Bundle, open_bundle
+from aedeploy.bundle.manifest import Role
 from aedeploy.errors import ConfigError, ExportError, UnknownNameError
 from aedeploy.export import export_bundle
 from aedeploy.export.formats import onnx as onnx_format
@@ -28,6 +29,7 @@ from aedeploy.recipes import recipe_names
 from aedeploy.runtime.codec import Codec
 
 ROLES = ("encoder", "decoder", "autoencoder")
+_NO_METADATA: dict[Role, dict[str, str]] = {"encoder": {}, "decoder": {}, "autoencoder": {}}
 
 
 @pytest.fixture(params=recipe_names(), scope="session")
@@ -50,7 +52,12 @@ def test_every_graph_of_every_format_is_there_and_passed(exported: Bundle) -> No
 
 
 def test_no_file_names_a_path_of_this_machine(exported: Bundle) -> None:
-    here = [str(Path(__file__).resolve().parents[2]), str(exported.path), str(Path(torch.__file__).parents[1]), "site-packages"]
+    here = [
+        str(Path(__file__).resolve().parents[2]),
+        str(exported.path),
+        str(Path(torch.__file__).parents[1]),
+        "site-packages",
+    ]
     for path in _files(exported.path):
         content = path.read_bytes()
         for needle in here:
@@ -195,7 +202,7 @@ def test_graphs_that_would_be_wrong_are_refused_by_name(
     from aedeploy.names import load_named
 
     built = load_model(own)
-    graph = next(g for g in split(built, dict.fromkeys(ROLES, {})) if g.role == "autoencoder")  # type: ignore[arg-type]
+    graph = next(g for g in split(built, _NO_METADATA) if g.role == "autoencoder")
     wrong = dataclasses.replace(graph, module=module())
     with pytest.raises(ExportError, match=reason):
         load_named("aedeploy.export.formats", format, "format").write(wrong, tmp_path / "wrong", {})
@@ -204,7 +211,7 @@ def test_graphs_that_would_be_wrong_are_refused_by_name(
 def test_the_trained_model_is_not_changed_by_splitting(own: Bundle) -> None:
     built = load_model(own)
     built.module.train()
-    split(built, dict.fromkeys(ROLES, {}))  # type: ignore[arg-type]
+    split(built, _NO_METADATA)
     assert built.module.training
     assert all(parameter.requires_grad for parameter in built.module.parameters())
 

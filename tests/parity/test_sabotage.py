@@ -24,7 +24,7 @@ from aedeploy.models.build import load_model
 from aedeploy.parity.check import check_parity, record_parity
 from aedeploy.parity.report import COMPOSED
 from aedeploy.parity.verify import verify_bundle
-from aedeploy.runtime.codec import Codec, load
+from aedeploy.runtime.codec import load
 
 Edit = Callable[[onnx.ModelProto], None]
 
@@ -142,7 +142,7 @@ def test_a_graph_of_another_bundle_fails(victim: Bundle, trained_bundles: dict[s
     path = victim.path / victim.graph("encoder", "onnx").file.path
     original = path.read_bytes()
     path.write_bytes(foreign)
-    with pytest.raises(IntegrityError, match=r"graphs/onnx/encoder\.onnx"), Codec(victim) as codec:
+    with pytest.raises(IntegrityError, match=r"graphs/onnx/encoder\.onnx"), load(victim.path) as codec:
         codec.encode(np.zeros((1, 8, 8, 3), np.uint8))
     assert any("graphs/onnx/encoder.onnx" in sentence for sentence in verify_bundle(victim).failures())
     path.write_bytes(original)

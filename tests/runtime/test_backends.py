@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_bundle import write_tiny_bundle
 
-from aedeploy.bundle import Bundle
+from aedeploy.bundle import Bundle, open_bundle
 from aedeploy.bundle.golden import BATCHES, load_golden
 from aedeploy.bundle.manifest import ROLES
 from aedeploy.bundle.store import record_file
-from aedeploy.errors import BackendError
+from aedeploy.errors import BackendError, IntegrityError
 from aedeploy.runtime.open import open_graph
 
 
@@ -78,12 +79,31 @@ class TestOnnxruntime:
             open_graph(with_file(bundle, "encoder", decoder), "encoder")
 
     def test_a_bundle_in_a_folder_with_an_odd_name(self, bundle: Bundle, tmp_path: Path) -> None:
-        from aedeploy.bundle import open_bundle
-
         odd = tmp_path / "größe 画像 #1 %20"
         bundle.path.rename(odd)
         with open_graph(open_bundle(odd), "encoder") as runner:
             assert runner.inputs[0].name == "image"
+
+
+class TestEager:
+    @pytest.mark.parametrize("recipe", ["mlp-32", "vae", "denoising"])
+    def test_the_golden_vectors_come_out(self, trained_bundles: dict[str, Bundle], recipe: str) -> None:
+        bundle = trained_bundles[recipe]
+        for case in load_golden(bundle.file(bundle.manifest.golden)):
+            with open_graph(bundle, case.role, backend="eager") as runner:
+                outputs = runner.run(case.inputs)
+            assert list(outputs) == [spec.name for spec in runner.outputs]
+            for name, want in case.outputs.items():
+                np.testing.assert_allclose(outputs[name], want, atol=1e-6)
+
+    def test_it_needs_no_exported_graph_and_refuses_altered_weights(
+        self, trained_bundles: dict[str, Bundle], tmp_path: Path
+    ) -> None:
+        bundle = open_bundle(shutil.copytree(trained_bundles["mlp-32"].path, tmp_path / "copy"))
+        path = bundle.path / "weights.safetensors"
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(IntegrityError, match=r"weights\.safetensors of bundle 'mlp-32'"):
+            open_graph(bundle, "encoder", backend="eager")
 
 
 class TestTorchBackends:

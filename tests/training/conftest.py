@@ -1,29 +1,18 @@
-"""Tiny data, tiny recipes: a run of a few steps, in milliseconds."""
+"""Tiny data, and the configuration of tiny runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tiny_run import Configure, tiny_recipe
 
-from aedeploy.recipes import Recipe, load_recipe
 from aedeploy.training.config import TrainConfig
 from aedeploy.training.data.source import DataRequest
-
-Configure = Callable[..., TrainConfig]
-
-#: Of 8×8 images: 27 to train on in batches of 8, so 4 steps an epoch, the last of 3 images; 3 held out.
-TINY = [
-    "model.latent_dim=2",
-    "training.epochs=3",
-    "training.batch_size=8",
-    "training.lr=0.01",
-]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -45,14 +34,6 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "tiny.npz"
     np.savez(path, images=(255 * np.exp(-distance / 6)).astype(np.uint8))
     return path
-
-
-def tiny_recipe(variant: str = "mlp-32", *overrides: str) -> Recipe:
-    """A recipe of the folder, made small."""
-    recipe = load_recipe(variant, [*TINY, *overrides])
-    if recipe.model["backbone"]["name"] == "mlp":
-        recipe = replace(recipe, model={**recipe.model, "backbone": {**recipe.model["backbone"], "hidden": [8]}})
-    return recipe
 
 
 @pytest.fixture

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aedeploy.bundle import Bundle
+from aedeploy.jobs.chunk import Chunk
+from aedeploy.jobs.plan import plan_job
+from aedeploy.jobs.request import JobRequest
+from aedeploy.jobs.shard import Crew, run_shard
+from aedeploy.jobs.spec import ShardSpec
+
+MakeImages = Callable[..., Path]
+
+
+@pytest.fixture
+def spec(bundle: Bundle, make_images: MakeImages, tmp_path: Path) -> ShardSpec:
+    """A shard of 40 images in chunks of 4; the second and the last image are broken."""
+    root = make_images(*(f"{number:02d}.png" for number in range(40)))
+    for broken in ("01.png", "39.png"):
+        (root / broken).write_bytes(b"no image")
+    request = JobRequest(job="encode", bundle=bundle, source=root, output=tmp_path / "out", batch_size=4)
+    (tmp_path / "out").mkdir()
+    (shard,) = plan_job(request).shards
+    return shard
+
+
+def crew(executor: ThreadPoolExecutor, seen: Callable[[Chunk], None] = lambda chunk: None) -> Crew:
+    return Crew(executor, 2, seen, threading.Event())
+
+
+def test_specs_and_reports_travel(spec: ShardSpec) -> None:
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    report = run_shard(pickle.loads(pickle.dumps(spec)))
+    assert pickle.loads(pickle.dumps(report)) == report
+    assert report.processed == spec.sources
+    assert [failure.path for failure in report.failures] == ["01.png", "39.png"]
+
+
+def test_the_bytes_are_the_same_whoever_runs_it_and_however_often(spec: ShardSpec, tmp_path: Path) -> None:
+    report = run_shard(spec)
+    part = (tmp_path / "out/part-00000.parquet").read_bytes()
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(3):
+            assert run_shard(spec, crew(threads)) == report
+            assert (tmp_path / "out/part-00000.parquet").read_bytes() == part
+
+
+def test_told_to_stop_it_reports_what_was_finished(spec: ShardSpec, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        seen: list[Chunk] = []
+
+        def stop_after_three(chunk: Chunk) -> None:
+            seen.append(chunk)
+            if len(seen) == 3:
+                team.stop.set()
+
+        team = crew(thread, stop_after_three)
+        report = run_shard(spec, team)
+    assert report.processed == spec.sources[:12]
+    assert report.error is None
+    assert report.output is not None
+    assert (tmp_path / "out" / report.output.file).stat().st_size == report.output.bytes
+
+
+def test_an_output_that_cannot_be_written_is_the_reports_error(spec: ShardSpec, tmp_path: Path) -> None:
+    (tmp_path / "out").rmdir()
+    report = run_shard(spec)
+    assert isinstance(report.error, FileNotFoundError)
+    assert report.processed == ()
+
+
+def test_a_graph_that_fails_is_the_reports_error_and_what_was_finished_is_kept(spec: ShardSpec, tmp_path: Path) -> None:
+    # A file of another job's rows: decode cannot make anything of the second chunk.
+    broken = replace(spec.sources[8], file="gone.parquet", path="x.png")
+    decoding = replace(
+        spec,
+        settings=replace(spec.settings, job="decode", root=str(tmp_path / "latents"), output=str(tmp_path / "images")),
+    )
+    run_shard(replace(spec, settings=replace(spec.settings, output=str(_made(tmp_path / "latents")))))
+    rows = tuple(
+        replace(source, file="part-00000.parquet", row=row)
+        for row, source in enumerate(source for source in spec.sources if source.path not in ("01.png", "39.png"))
+    )
+    report = run_shard(replace(decoding, sources=(*rows[:4], replace(broken, row=4))))
+    assert report.processed == rows[:4]
+    assert "gone.parquet" in str(report.error)
+    assert (tmp_path / "images/00.png").is_file()
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

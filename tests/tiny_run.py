@@ -1,0 +1,27 @@
+"""Recipes so small that a run takes milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from aedeploy.recipes import Recipe, load_recipe
+from aedeploy.training.config import TrainConfig
+
+Configure = Callable[..., TrainConfig]
+
+#: Of 8×8 images: 27 to train on in batches of 8, so 4 steps an epoch, the last of 3 images; 3 held out.
+TINY = [
+    "model.latent_dim=2",
+    "training.epochs=3",
+    "training.batch_size=8",
+    "training.lr=0.01",
+]
+
+
+def tiny_recipe(variant: str = "mlp-32", *overrides: str) -> Recipe:
+    """A recipe of the folder, made small."""
+    recipe = load_recipe(variant, [*TINY, *overrides])
+    if recipe.model["backbone"]["name"] == "mlp":
+        recipe = replace(recipe, model={**recipe.model, "backbone": {**recipe.model["backbone"], "hidden": [8]}})
+    return recipe

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from aedeploy.errors import ConfigError
+from aedeploy.training.destination import check_destination, clear, default_destination
+
+
+@pytest.fixture(autouse=True)
+def _in_a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def checkpoint(name: str, age: float) -> None:
+    path = Path("artifacts") / name / "checkpoint.safetensors"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    os.utime(path, (1e9 - age, 1e9 - age))
+
+
+def test_named_after_data_and_variant_and_numbered_where_taken() -> None:
+    assert default_destination("digits", "ae") == Path("artifacts/digits-ae")
+    for name in ("digits-ae", "digits-ae-2"):
+        (Path("artifacts") / name).mkdir(parents=True)
+    assert default_destination("digits", "ae") == Path("artifacts/digits-ae-3")
+
+
+def test_a_name_is_fit_for_a_folder() -> None:
+    assert default_destination("My Photos / été", "ae") == Path("artifacts/my-photos-été-ae")
+    assert default_destination("..", "ae") == Path("artifacts/ae")
+
+
+def test_the_newest_run_of_that_name_is_resumed() -> None:
+    for name, age in {"digits-ae": 30, "digits-ae-2": 10, "digits-ae-3": 20, "digits-ae-big": 0, "x-ae": 0}.items():
+        checkpoint(name, age)
+    (Path("artifacts") / "digits-ae-4").mkdir()
+    assert default_destination("digits", "ae", resume=True) == Path("artifacts/digits-ae-2")
+    with pytest.raises(ConfigError, match="no run digits-vae to resume"):
+        default_destination("digits", "vae", resume=True)
+
+
+def test_a_new_or_an_empty_folder_may_be_written() -> None:
+    check_destination(Path("a/b/c"), resume=False, overwrite=False)
+    Path("empty").mkdir()
+    check_destination(Path("empty"), resume=False, overwrite=False)
+    assert not Path("a").exists()
+
+
+def test_what_is_no_bundle_is_never_replaced() -> None:
+    Path("photos").mkdir()
+    Path("photos/me.jpg").touch()
+    with pytest.raises(ConfigError, match="photos is there already"):
+        check_destination(Path("photos"), resume=False, overwrite=False)
+    with pytest.raises(ConfigError, match="holds something else"):
+        check_destination(Path("photos"), resume=False, overwrite=True)
+    with pytest.raises(ConfigError, match="is a file"):
+        check_destination(Path("photos/me.jpg"), resume=False, overwrite=True)
+    with pytest.raises(ConfigError, match="cannot be written to"):
+        check_destination(Path("photos/me.jpg/run"), resume=False, overwrite=False)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_folder_without_permission_is_refused() -> None:
+    Path("locked").mkdir(mode=0o500)
+    with pytest.raises(ConfigError, match="locked cannot be written to"):
+        check_destination(Path("locked/run"), resume=False, overwrite=False)
+
+
+def test_clearing_leaves_what_is_not_the_bundles() -> None:
+    folder = Path("bundle")
+    (folder / "graphs" / "onnx").mkdir(parents=True)
+    for name in (
+        "bundle.json",
+        "weights.safetensors",
+        "checkpoint.safetensors",
+        "graphs/onnx/encoder.onnx",
+        "mine.txt",
+    ):
+        (folder / name).touch()
+    clear(folder)
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from aedeploy.errors import BackendError, ConfigError, UnknownNameError
+from aedeploy.models.build import build_model
+from aedeploy.recipes import load_recipe, recipe_names
+from aedeploy.training.validity import check_recipe, choose_device
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_is_valid_and_complete_when_resolved(name: str) -> None:
+    resolved = check_recipe(load_recipe(name)).recipe
+    assert check_recipe(resolved).recipe == resolved
+    sizes = [(1, 28, 28)] if load_recipe(name).model["backbone"]["name"] == "mlp" else [(1, 28, 28), (3, 64, 64)]
+    for size in sizes:
+        torch.manual_seed(0)
+        expected = build_model(load_recipe(name).model, size).module.state_dict()
+        torch.manual_seed(0)
+        found = build_model(resolved.model, size).module.state_dict()
+        assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.latent_dim=0", "'model.latent_dim' cannot be 0"),
+        ("model.latent_din=3", r"did you mean 'latent_dim'\?"),
+        ("model.normalisation=standard", "'sigmoid' gives values in"),
+        ("model.backbone.widths=[3]", "'model.backbone.widths' is not a known key"),
+        ("model.backbone.hidden=[0]", "'model.backbone.hidden.0' cannot be 0"),
+        ("objective.kl.weight=1", "'kl' needs a bottleneck"),
+        ("training.epochs=0", "'training.epochs' cannot be 0"),
+        ("training.batch_size=0", "'training.batch_size' cannot be 0"),
+        ("training.lr=0", "'training.lr' cannot be 0"),
+        ("training.lr=nan", "'training.lr' cannot be nan"),
+        ("training.grad_clip=0", "'training.grad_clip' cannot be 0"),
+        ("training.optimizer=lion", "input should be 'adam', 'adamw' or 'sgd'"),
+        ("training.epoch=3", r"did you mean 'epochs'\?"),
+    ],
+)
+def test_nonsense_is_refused_by_name(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_recipe(load_recipe("mlp-32", [override]))
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [("model.backbone.name=mpl", "mlp"), ("model.bottleneck.name=gausian", "gaussian")],
+)
+def test_an_unknown_part_offers_the_nearest(override: str, nearest: str) -> None:
+    with pytest.raises(UnknownNameError, match=rf"did you mean '{nearest}'\?"):
+        check_recipe(load_recipe("mlp-32", [override]))
+
+
+def test_a_bottleneck_without_a_name_is_an_error() -> None:
+    recipe = load_recipe("mlp-32")
+    with pytest.raises(ConfigError, match=r"'model\.bottleneck\.name' is missing"):
+        check_recipe(replace(recipe, model={**recipe.model, "bottleneck": {}}))
+
+
+def test_devices() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    with pytest.raises(UnknownNameError, match=r"did you mean 'cuda'\?"):
+        choose_device("cudda")
+    for kind, there in {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}.items():
+        if not there:
+            with pytest.raises(BackendError, match=f"--device {kind}"):
+                choose_device(kind)
