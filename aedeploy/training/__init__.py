@@ -11,7 +11,17 @@ optimizers.py        Adam, AdamW, SGD, and the schedule of the learning rate
 randomness.py        every random draw as a function of seed, epoch and step
 loop.py              the loop itself
 checkpoint.py        all that a run needs to go on exactly where it stopped
+history.py           a line an epoch
 measure.py           the figures on held-out images
+statistics.py        mean and spread of the pixels
 publish.py           the bundle, written
 destination.py       which folder that is
+signals.py           Ctrl-C as a wish to stop
+memory.py            how much of it is free
 """
+
+from aedeploy.training.config import TrainConfig
+from aedeploy.training.data.source import DataRequest
+from aedeploy.training.run import train
+
+__all__ = ["DataRequest", "TrainConfig", "train"]

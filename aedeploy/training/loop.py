@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from math import isfinite
 
@@ -51,10 +51,14 @@ class Fit:
         self.pixels, self.seed, self.device = pixels, seed, device
         self.optimizer = build_optimizer(model, self.config)
         self.totals = torch.zeros(len(self.objective.terms), dtype=precise(device), device=device)
+        bf16 = self.config.precision == "bf16"
+        self.autocast = torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
 
-    def run(self, train: ImageSet, held_out: ImageSet, *, tick_seconds: float) -> Iterator[StepsDone | EpochDone]:
+    def run(
+        self, train: ImageSet, held_out: ImageSet, *, tick_seconds: float
+    ) -> Generator[StepsDone | EpochDone, None, None]:
         """Train from where it is to the last epoch.
 
         Raises:
@@ -93,7 +97,7 @@ class Fit:
         step = self.progress.epoch * steps + self.progress.step
         set_randomness(self.device, self.seed, "step", step)
         clean = to_unit(pixels, self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+        with self.autocast:
             taken = self.model.training_pass(self.corruptions(clean), clean)
         loss, sums = self.objective(taken)
         loss.backward()  # type: ignore[no-untyped-call]

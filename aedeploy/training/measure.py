@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import log10, prod
+from math import isfinite, log10, prod
 
 import torch
 from torch import Tensor
@@ -86,7 +86,9 @@ def metrics(
     pixels = prod(images.image_shape)
     figures = {name: value if name == "kl_nats" else value / pixels for name, value in by_image.items()}
     psnr = {name.replace("mse", "psnr"): _psnr(value) for name, value in figures.items() if name.endswith("mse")}
-    return {**_of_objective(model, objective, corruptions, images, device), **figures, **psnr}
+    found = {**_of_objective(model, objective, corruptions, images, device), **figures, **psnr}
+    # A variance that nothing holds down may have no KL that a float can hold, and JSON has no infinity.
+    return {name: value if value is not None and isfinite(value) else None for name, value in found.items()}
 
 
 def _of_objective(

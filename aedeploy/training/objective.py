@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -58,10 +59,10 @@ class Objective:
 
     def __call__(self, taken: TrainingPass) -> tuple[Tensor, Tensor]:
         """The loss of a batch, to differentiate, and the sum of each term, unweighted and detached: float32 [terms]."""
+        scale = self._scale(taken.target)
         sums = [each.term(taken) for each in self.terms]
-        weighted = [each.weight * value for each, value in zip(self.terms, sums, strict=True)]
-        loss = torch.stack(weighted).sum() if len(weighted) > 1 else weighted[0]
-        return loss * self._scale(taken.target), torch.stack(sums).detach()
+        weighted = [each.weight * scale * value for each, value in zip(self.terms, sums, strict=True)]
+        return functools.reduce(torch.add, weighted), torch.stack(sums).detach()
 
     def figures(self, sums: Sequence[float], images: int, pixels: int) -> tuple[float, dict[str, float]]:
         """The loss and its unweighted parts, by pixel or by image, from the terms' sums over ``images`` images."""

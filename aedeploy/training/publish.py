@@ -19,7 +19,8 @@ from aedeploy import __version__
 from aedeploy.bundle import SCHEMA_VERSION, Bundle, DataRecord, Manifest, Provenance
 from aedeploy.bundle.card import write_card
 from aedeploy.bundle.golden import BATCHES, MOST_SAMPLE_BYTES, MOST_SAMPLES, GoldenCase, save_golden
-from aedeploy.bundle.store import GOLDEN_FILE, WEIGHTS_FILE, record_file
+from aedeploy.bundle.store import GOLDEN_FILE, WEIGHTS_FILE, open_bundle, record_file
+from aedeploy.errors import BundleError
 from aedeploy.files import replacing, write_bytes
 from aedeploy.models.autoencoder import Autoencoder
 from aedeploy.models.build import BuiltModel
@@ -44,7 +45,7 @@ class Training:
 def publish(
     out: Path, built: BuiltModel, weights: Mapping[str, Tensor], held_out: ImageSet, training: Training
 ) -> Bundle:
-    """Write the bundle of ``weights`` into ``out``, replacing the one of earlier weights, whose exports go.
+    """Write the bundle of ``weights`` into ``out``. What was exported there stays if it is of the same weights.
 
     Golden vectors are made of held-out images, by PyTorch eager on the CPU in float32.
     """
@@ -72,10 +73,21 @@ def publish(
             data=training.data,
         ),
     )
+    before = _manifest_in(out)
+    if before is not None and before.digest == manifest.digest:
+        manifest = manifest.model_copy(update={"graphs": before.graphs})
     write_card(Bundle(out, manifest))
     bundle = Bundle(out, manifest).save(manifest)
-    drop_exports(out)
+    if not manifest.graphs:
+        drop_exports(out)
     return bundle
+
+
+def _manifest_in(out: Path) -> Manifest | None:
+    try:
+        return open_bundle(out).manifest
+    except BundleError:
+        return None
 
 
 def sample_images(images: ImageSet) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from math import prod
 from typing import Any
 
@@ -63,15 +63,16 @@ def train(config: TrainConfig, stop: threading.Event | None = None) -> Iterator[
         yield run.started((*source.notes, *data.notes))
         saved = time.perf_counter()
         try:
-            for event in run.fit.run(data.train, data.held_out, tick_seconds=config.tick_seconds):
-                if isinstance(event, EpochDone):
-                    run.history.add(event)
-                if isinstance(event, EpochDone) or time.perf_counter() - saved > config.checkpoint_seconds:
-                    run.save()
-                    saved = time.perf_counter()
-                yield event
-                if stop.is_set():
-                    break
+            with closing(run.fit.run(data.train, data.held_out, tick_seconds=config.tick_seconds)) as events:
+                for event in events:
+                    if isinstance(event, EpochDone):
+                        run.history.add(event)
+                    if isinstance(event, EpochDone) or time.perf_counter() - saved > config.checkpoint_seconds:
+                        run.save()
+                        saved = time.perf_counter()
+                    yield event
+                    if stop.is_set():
+                        break
         except TrainingError as error:
             raise run.failed(error) from None
         completed = run.fit.progress.epoch == recipe.training.epochs

@@ -12,9 +12,11 @@ import torch
 from safetensors.torch import load_file
 from tiny_run import Configure
 
-from aedeploy.bundle import open_bundle
+from aedeploy.bundle import GraphRecord, open_bundle
+from aedeploy.bundle.store import record_file
 from aedeploy.errors import ConfigError, IntegrityError
 from aedeploy.models.build import load_model
+from aedeploy.models.contract import graph_specs
 from aedeploy.training.config import TrainConfig
 from aedeploy.training.data.source import DataRequest
 from aedeploy.training.events import Ended, EpochDone, Started, StepsDone
@@ -157,6 +159,23 @@ def test_a_finished_run_is_published_again(configure: Configure, tmp_path: Path)
     assert again.completed
     assert again.bundle.manifest.weights == first.bundle.manifest.weights
     assert again.train_loss == first.train_loss
+
+
+def test_exports_of_the_same_weights_stay(configure: Configure) -> None:
+    bundle = run(configure()).bundle
+    (bundle.path / "encoder.onnx").write_bytes(b"a graph")
+    inputs, outputs = graph_specs(load_model(bundle), "encoder")
+    graph = GraphRecord(
+        role="encoder",
+        format="onnx",
+        file=record_file(bundle.path, "encoder.onnx"),
+        inputs=inputs,
+        outputs=outputs,
+        parity="passed",
+        producer={},
+    )
+    bundle = bundle.with_graphs([graph])
+    assert run(configure(resume=True)).bundle.manifest.graphs == bundle.manifest.graphs
 
 
 def test_exports_of_earlier_weights_go(configure: Configure, tmp_path: Path) -> None:
