@@ -54,7 +54,8 @@ def main(bundle: Path, photo: Path) -> None:
     print(f"golden vectors agree: the largest error is {error:.1e}")
 
     latent = encoder.run(["latent"], {"image": image_input(photo, manifest["image"])})[0]
-    print(f"{photo.name}: latent of shape {list(latent.shape[1:])}, first values {np.round(latent.ravel()[:4], 3).tolist()}")
+    first = ", ".join(f"{value:.3f}" for value in latent.ravel()[:4])
+    print(f"{photo.name}: latent of shape {list(latent.shape[1:])}, beginning {first}")
     image = decoder.run(["image"], {"latent": latent})[0]
     pixels = np.rint(image[0].transpose(1, 2, 0) * 255).astype(np.uint8)
     Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save("reconstruction.png")

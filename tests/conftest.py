@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,12 @@ def trained_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundl
     ``standardised-rgb`` and ``other-rgb``, of different seeds. Copy one before changing it.
     """
     return TrainedBundles(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def exported_bundles(trained_bundles: dict[str, Bundle], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
+    """Copies of ``trained_bundles``, exported in every format. Copy one before changing it."""
+    return ExportedBundles(trained_bundles, tmp_path_factory.mktemp("exported"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +94,24 @@ class TrainedBundles(dict[str, Bundle]):
         if not path.exists():
             np.savez(path, images=_digits() if kind == "digits" else _colour_images())
         return path
+
+
+class ExportedBundles(dict[str, Bundle]):
+    """Exports what it is asked for and does not have."""
+
+    def __init__(self, trained: dict[str, Bundle], folder: Path) -> None:
+        super().__init__()
+        self._trained = trained
+        self._folder = folder
+
+    def __missing__(self, name: str) -> Bundle:
+        from aedeploy.bundle import open_bundle
+        from aedeploy.export import export_bundle
+        from aedeploy.export.run import format_names
+
+        copied = open_bundle(shutil.copytree(self._trained[name].path, self._folder / name))
+        self[name] = export_bundle(copied, format_names()).bundle
+        return self[name]
 
 
 def _digits() -> np.ndarray:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
+from aedeploy.cli.tables import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from rich.table import Table
 
@@ -81,7 +82,7 @@ def _calls(manifest: Manifest) -> Table:
     """What each role takes and gives: the same in every format."""
     from rich.text import Text
 
-    table = _columns("calls", ("graph", "takes", "gives"))
+    table = columns("calls", ("graph", "takes", "gives"))
     for role, graph in {graph.role: graph for graph in manifest.graphs}.items():
         table.add_row(role, Text(_signature(graph.inputs)), Text(_signature(graph.outputs)))
     return table
@@ -93,7 +94,7 @@ def _signature(specs: tuple[TensorSpec, ...]) -> str:
 
 def _graphs(manifest: Manifest) -> Table:
     title = "graphs" if manifest.graphs else "graphs: none yet, run  aedeploy export"
-    table = _columns(title, ("graph", "format", "file", "MB", "opset", "parity", "loads in"))
+    table = columns(title, ("graph", "format", "file", "MB", "opset", "parity", "loads in"), right=("MB", "opset"))
     colours = {"passed": "green", "failed": "red", "unchecked": "yellow"}
     for graph in manifest.graphs:
         table.add_row(
@@ -126,19 +127,9 @@ def _provenance(manifest: Manifest) -> dict[str, str]:
 def _pairs(title: str, rows: Mapping[str, str]) -> Table:
     from rich.text import Text
 
-    table = _columns(title, ("", ""))
+    table = columns(title, ("", ""))
     table.show_header = False
     table.columns[0].no_wrap = True
     for name, value in rows.items():
         table.add_row(Text(name, style="bold"), Text(value))
-    return table
-
-
-def _columns(title: str, names: Sequence[str]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, min_width=len(title))
-    for name in names:
-        table.add_column(name, overflow="fold", justify="right" if name in ("MB", "opset") else "left")
     return table

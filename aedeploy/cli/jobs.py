@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 #: Finished, but some inputs failed.
 SOME_FAILED = 3
 
-_JOB = "Job"
 _SHOWN = 10
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -34,23 +33,19 @@ ImagesArgument = Annotated[
     Path, typer.Argument(metavar="INPUT", help="A folder of images, searched with all folders in it, or one image.")
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write to, outside of the input.")]
-BatchSize = Annotated[
-    str, typer.Option(metavar="auto|N", help="Images that go through the graph at a time.", rich_help_panel=_JOB)
-]
-Workers = Annotated[str, typer.Option(metavar="auto|N", help="Threads. auto: as many as cores.", rich_help_panel=_JOB)]
+BatchSize = Annotated[str, typer.Option(metavar="auto|N", help="Images that go through the graph at a time.")]
+Workers = Annotated[str, typer.Option(metavar="auto|N", help="Threads. auto: as many as cores.")]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Start again, in place of what an earlier run left.", rich_help_panel=_JOB),
+    typer.Option("--overwrite", help="Start again, in place of what an earlier run left."),
 ]
 Names = Annotated[
     str,
-    typer.Option(
-        metavar="short|full", help="Of outputs. short: a.jpg gives a.png; full: a.jpg.png.", rich_help_panel=_JOB
-    ),
+    typer.Option(metavar="short|full", help="Of outputs. short: a.jpg gives a.png; full: a.jpg.png."),
 ]
 Size = Annotated[
     str,
-    typer.Option(metavar="original|model", help="Of outputs: each image's own, or the model's.", rich_help_panel=_JOB),
+    typer.Option(metavar="original|model", help="Of outputs: each image's own, or the model's."),
 ]
 
 
@@ -66,11 +61,11 @@ def carry_out(job: str, output: Output, bundle: str | None, options: Mapping[str
     found = find_bundle(bundle)
     output.note(f"Bundle: {found.path}")
     request = _request(job, found, options)
+    plan = plan_job(request)
+    if plan.done_before:
+        output.note(f"{plan.done_before:,} are done already; {plan.left:,} are left.")
+    summary = None
     with _stop_on_signals() as stop, contextlib.nullcontext() if output.debug else _without_chatter():
-        plan = plan_job(request)
-        if plan.done_before:
-            output.note(f"{plan.done_before:,} are done already; {plan.left:,} are left.")
-        summary = None
         for event in _watched(run_job(plan, stop), plan, output, stop):
             if isinstance(event, Summary):
                 summary = event

@@ -8,6 +8,7 @@ import typer
 
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.options import Debug, Json, Quiet, Verbose
+from aedeploy.cli.tables import columns
 from aedeploy.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -81,11 +82,8 @@ def _data() -> Rows:
 
 
 def _table(title: str, rows: Rows) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for column in rows[0]:
-        table.add_column(column, no_wrap=column == "name")
+    table = columns(title, list(rows[0]))
+    table.columns[0].no_wrap = True
     for row in rows:
         table.add_row(*row.values())
     return table

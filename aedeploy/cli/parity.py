@@ -9,6 +9,7 @@ import typer
 
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
+from aedeploy.cli.tables import MARKS, columns
 from aedeploy.errors import ParityError
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ def parity(
     report = check_parity(found, format, images)
     record_parity(found, report)
     output.show(parity_table(report))
-    output.result(report.as_dict())
+    compared = sum(len(graph.cases) for graph in report.graphs)
+    well = f"Every graph computes what PyTorch computes, in {compared} comparisons."
+    output.result(report.as_dict(), well if report else None)
     if not report:
         output.error(f"The export is wrong: {'; '.join(report.failures())}.")
         raise typer.Exit(ParityError.exit_code)
@@ -62,14 +65,9 @@ def parity(
 
 def parity_table(report: ParityReport) -> Table:
     """One line for each output of each graph: its worst case, and the tolerance that judged it."""
-    from rich.table import Table
-
-    table = Table(title=f"Parity of {report.bundle} with PyTorch {report.reference}", title_justify="left")
-    for column in ("graph", "output"):
-        table.add_column(column)
-    for column in ("max error", "tolerance", "mean error", "relative", "cosine", "PSNR dB", "8-bit pixels changed"):
-        table.add_column(column, justify="right")
-    table.add_column("")
+    figures = ("max error", "tolerance", "mean error", "relative", "cosine", "PSNR dB", "8-bit pixels changed")
+    title = f"Parity of {report.bundle} with PyTorch ({report.reference})"
+    table = columns(title, ("graph", "output", *figures, ""), right=figures)
     for graph in report.graphs:
         for worst in graph.worst():
             table.add_row(
@@ -82,10 +80,10 @@ def parity_table(report: ParityReport) -> Table:
                 _figure(worst.cosine, ".7f"),
                 _figure(worst.psnr, ".1f", "equal" if worst.max_abs == 0 else "–") if worst.pixels else "",
                 _figure(graph.changed_share, ".4%") if worst.pixels else "",
-                "[green]passed[/]" if graph else "[red]failed[/]",
+                MARKS[bool(graph)],
             )
         if not any(graph.worst()):
-            table.add_row(f"{graph.format} {graph.role}", "", *[""] * 7, "[red]failed[/]")
+            table.add_row(f"{graph.format} {graph.role}", "", *[""] * len(figures), MARKS[False])
     return table
 
 

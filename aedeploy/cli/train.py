@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from aedeploy.training.config import TrainConfig
     from aedeploy.training.events import Ended
 
-_DATA, _RECIPE, _RUN = "Data", "Recipe", "Run"
-
 
 @reporting
 def train(
@@ -26,7 +24,6 @@ def train(
         str,
         typer.Option(
             help="digits, mnist, fashion-mnist, cifar10, or a PATH: a folder of images or idx files, or an .npz.",
-            rich_help_panel=_DATA,
         ),
     ] = "digits",
     data_root: Annotated[
@@ -34,56 +31,46 @@ def train(
         typer.Option(
             help="Where mnist, fashion-mnist and cifar10 are, or are downloaded to: torchvision's layout, "
             "or just the four idx files.",
-            rich_help_panel=_DATA,
         ),
     ] = None,
     image_size: Annotated[
         str | None,
-        typer.Option(metavar="N|HxW", help="Resize images to N×N or H×W. Default: as they are.", rich_help_panel=_DATA),
+        typer.Option(metavar="N|HxW", help="Resize images to N×N or H×W. Default: as they are."),
     ] = None,
-    color: Annotated[
-        str, typer.Option(help="auto, grey or rgb. auto: as the images are.", rich_help_panel=_DATA)
-    ] = "auto",
+    color: Annotated[str, typer.Option(help="auto, grey or rgb. auto: as the images are.")] = "auto",
     held_out: Annotated[
         float | None,
         typer.Option(
             help="Of data without a test set: a share below 1, or a number of images. Default: a tenth, at most 5,000.",
-            rich_help_panel=_DATA,
         ),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Threads that decode a folder. Default: one a core.", rich_help_panel=_DATA)
-    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Threads that decode a folder. Default: one a core.")] = None,
     variant: Annotated[
         str,
-        typer.Option(metavar="NAME|FILE.toml", help="A recipe (aedeploy list variants).", rich_help_panel=_RECIPE),
+        typer.Option(metavar="NAME|FILE.toml", help="A recipe (aedeploy list variants)."),
     ] = "ae",
-    latent_dim: Annotated[
-        int | None, typer.Option(help="Size of the latent (model.latent_dim).", rich_help_panel=_RECIPE)
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="training.epochs", rich_help_panel=_RECIPE)] = None,
-    batch_size: Annotated[int | None, typer.Option(help="training.batch_size", rich_help_panel=_RECIPE)] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate (training.lr).", rich_help_panel=_RECIPE)] = None,
+    latent_dim: Annotated[int | None, typer.Option(help="Size of the latent (model.latent_dim).")] = None,
+    epochs: Annotated[int | None, typer.Option(help="training.epochs")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="training.batch_size")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate (training.lr).")] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe; repeatable.", rich_help_panel=_RECIPE),
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe; repeatable."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same weights on a CPU.", rich_help_panel=_RUN)] = 0,
+    seed: Annotated[int, typer.Option(help="Same seed, same weights on a CPU.")] = 0,
     device: Annotated[
         str,
-        typer.Option(help="auto (cuda, else mps, else cpu), cpu, cuda or mps.", rich_help_panel=_RUN),
+        typer.Option(help="auto (cuda, else mps, else cpu), cpu, cuda or mps."),
     ] = "auto",
     out: Annotated[
         Path | None,
-        typer.Option(help="The bundle's folder. Default: artifacts/DATA-VARIANT, numbered.", rich_help_panel=_RUN),
+        typer.Option(help="The bundle's folder. Default: artifacts/DATA-VARIANT, numbered."),
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with a run that was stopped, or has more --epochs.", rich_help_panel=_RUN),
+        typer.Option("--resume", help="Go on with a run that was stopped, or has more --epochs."),
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the bundle in --out.", rich_help_panel=_RUN)
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle in --out.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,

@@ -6,6 +6,7 @@ import typer
 
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
+from aedeploy.cli.tables import MARKS, columns
 from aedeploy.errors import IntegrityError
 
 
@@ -28,18 +29,14 @@ def verify(
 
         aedeploy verify artifacts/digits-ae
     """
-    from rich.table import Table
-
     from aedeploy.bundle.locate import find_bundle
     from aedeploy.parity.verify import verify_bundle
 
     output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
     found = find_bundle(bundle)
     report = verify_bundle(found)
-    table = Table(title=f"{found.path}", title_justify="left")
-    for column in ("check", "subject", "batch", "output", "max error", "tolerance", ""):
-        table.add_column(column)
-    marks = {True: "[green]passed[/]", False: "[red]failed[/]", None: "not run"}
+    names = ("check", "subject", "batch", "output", "max error", "tolerance", "")
+    table = columns(str(found.path), names, right=("batch", "max error", "tolerance"))
     for result in report.results:
         table.add_row(
             result.check,
@@ -48,7 +45,7 @@ def verify(
             result.output or "",
             "" if result.max_abs is None else f"{result.max_abs:.1e}",
             "" if result.limit is None else f"≤ {result.limit:.1e}",
-            marks[result.passed],
+            MARKS[result.passed],
         )
     output.show(table)
     for result in report.results:

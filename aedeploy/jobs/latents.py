@@ -3,7 +3,8 @@
 parquet       part-00000.parquet: columns ``path`` (string), ``latent`` (fixed-size list of float32), and what else
               the encoder gives; the schema's metadata has the contract as JSON under ``aedeploy``
 npy           latent-00000.npy, logvar-00000.npy, …, and latent-00000.json: ``{"contract": …, "paths": […]}``
-safetensors   latents-00000.safetensors: one tensor an output; the metadata has ``contract`` and ``paths`` as JSON
+safetensors   latents-00000.safetensors: one tensor an output; the metadata has ``{"contract": …, "paths": […]}``
+                  as JSON under ``aedeploy``
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from aedeploy.errors import ConfigError
 from aedeploy.files import replacing, write_text
 from aedeploy.jobs.spec import LatentFormat
 
-_KEY = b"aedeploy"
+_KEY = "aedeploy"
 
 # Of a row group: what a reader of a few rows reads for nothing.
 _GROUP_BYTES = 4 * 2**20
@@ -96,13 +97,12 @@ def shard_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _contract_from(text: str | bytes | None, path: Path) -> LatentsContract:
-    if not text:
+def _contract_of(values: Mapping[str, Any] | None, path: Path) -> LatentsContract:
+    if not values:
         raise ConfigError(f"{path} does not say which bundle made it: decode reads what  aedeploy encode  wrote.")
-    contract = LatentsContract(**json.loads(text))
-    if contract.version != 1:
+    if values["version"] != 1:
         raise ConfigError(f"{path} was written by a newer release of aedeploy: upgrade.")
-    return contract
+    return LatentsContract(**values)
 
 
 def _write_parquet(
@@ -140,7 +140,7 @@ class ParquetLatents:
         self._path = path
         self._file = pq.ParquetFile(path)
         schema = self._file.schema_arrow
-        self.contract = _contract_from((schema.metadata or {}).get(_KEY), path)
+        self.contract = _contract_of(json.loads((schema.metadata or {}).get(_KEY.encode(), "null")), path)
         width = int(np.prod(self.contract.shapes["latent"]))
         if "path" not in schema.names or "latent" not in schema.names:
             raise ConfigError(f"{path} has no columns path and latent: it is not as  aedeploy encode  wrote it.")
@@ -190,7 +190,7 @@ class NpyLatents:
 
     def __init__(self, path: Path) -> None:
         index = json.loads(path.read_bytes())
-        self.contract = _contract_from(json.dumps(index.get("contract")) if index.get("contract") else None, path)
+        self.contract = _contract_of(index.get("contract"), path)
         self._paths: list[Any] = index["paths"]
         self._array = np.load(path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
         _check_array(path, self._array.shape, str(self._array.dtype), self.contract, len(self._paths))
@@ -207,10 +207,11 @@ def _write_safetensors(
 ) -> Path:
     from safetensors.numpy import save_file
 
-    metadata = {"contract": json.dumps(asdict(contract)), "paths": json.dumps(list(paths), ensure_ascii=False)}
+    # One key: safetensors writes several in an order that changes from run to run.
+    index = json.dumps({"contract": asdict(contract), "paths": list(paths)}, ensure_ascii=False)
     target = folder / f"latents-{number:05d}.safetensors"
     with replacing(target) as partial:
-        save_file({name: np.ascontiguousarray(array) for name, array in outputs.items()}, partial, metadata)
+        save_file({name: np.ascontiguousarray(array) for name, array in outputs.items()}, partial, {_KEY: index})
     return target
 
 
@@ -221,9 +222,9 @@ class SafetensorsLatents:
         from safetensors import safe_open
 
         opened: Any = safe_open(path, "numpy")
-        metadata = opened.metadata() or {}
-        self.contract = _contract_from(metadata.get("contract"), path)
-        self._paths: list[Any] = json.loads(metadata["paths"])
+        index = json.loads((opened.metadata() or {}).get(_KEY, "{}"))
+        self.contract = _contract_of(index.get("contract"), path)
+        self._paths: list[Any] = index["paths"]
         self._slice = opened.get_slice("latent")
         dtype = {"F32": "float32"}.get(self._slice.get_dtype(), self._slice.get_dtype())
         _check_array(path, tuple(self._slice.get_shape()), dtype, self.contract, len(self._paths))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from aedeploy.errors import ConfigError
 from aedeploy.files import PARTIAL_SUFFIX
 from aedeploy.jobs.spec import OutputNames
+
+# Where A.png and a.png are one file, as file systems are set up there.
+_CASELESS = sys.platform in ("darwin", "win32")
 
 
 def image_output(path: str, names: OutputNames) -> str:
@@ -20,8 +24,8 @@ def image_output(path: str, names: OutputNames) -> str:
 
 def is_inside(path: str) -> bool:
     """Whether a relative path stays below the folder that it is relative to."""
-    parts = PurePosixPath(path).parts
-    return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path
+    native = PurePath(path)
+    return bool(native.parts) and not native.anchor and ".." not in native.parts and "\0" not in path
 
 
 def check_collisions(paths: Iterable[str], names: OutputNames) -> None:
@@ -32,8 +36,9 @@ def check_collisions(paths: Iterable[str], names: OutputNames) -> None:
     """
     owner: dict[str, str] = {}
     for path in paths:
-        # A file system that takes A and a for one name says so in normcase.
-        target = os.path.normcase(image_output(path, names))
+        target = image_output(path, names)
+        if _CASELESS:
+            target = target.casefold()
         if target in owner:
             remedy = "rename one of them" if names == "full" or path == owner[target] else "use --names full"
             raise ConfigError(f"{owner[target]} and {path} would both be written to {target}: {remedy}.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count, groupby, islice
 from pathlib import Path
 
-from aedeploy.errors import ConfigError
+from aedeploy.errors import ConfigError, JobError
 from aedeploy.jobs.latents import shard_number
 from aedeploy.jobs.ledger import LEDGER_FILE, Record, read_ledger
 from aedeploy.jobs.outputs import check_collisions, check_folders, image_output
@@ -65,9 +65,9 @@ def plan_job(request: JobRequest) -> Plan:
     if request.job != "encode":
         check_collisions((source.path for source in inputs.sources), request.names)
     settings = _settings(request, inputs.root)
-    record = None if request.overwrite else read_ledger(request.output)
+    earlier = _earlier(request)
+    record = None if request.overwrite else earlier
     if record is None:
-        _check_fresh(request)
         kept: frozenset[int] = frozenset()
         new, again = list(inputs.sources), list[Source]()
     else:
@@ -86,7 +86,7 @@ def plan_job(request: JobRequest) -> Plan:
         done_before=len(inputs.sources) - len(new) - len(again),
         failures=inputs.failures,
         others=inputs.others,
-        stale=tuple(_stale(request, kept)),
+        stale=tuple(_stale(request, earlier, kept)) if earlier else (),
     )
 
 
@@ -115,15 +115,22 @@ def _settings(request: JobRequest, root: Path) -> Settings:
     )
 
 
-def _check_fresh(request: JobRequest) -> None:
-    """A folder without a ledger must be empty: what is in it is somebody's own."""
-    if not request.overwrite and request.output.is_dir():
+def _earlier(request: JobRequest) -> Record | None:
+    """What an earlier run left. A folder without a ledger must be empty: what is in it is somebody's own."""
+    try:
+        record = read_ledger(request.output)
+    except JobError:
+        if not request.overwrite:
+            raise
+        return None
+    if record is None and not request.overwrite and request.output.is_dir():
         found = next((name for name in sorted(os.listdir(request.output)) if name != LEDGER_FILE.parts[0]), None)
         if found is not None:
             raise ConfigError(
                 f"--out {request.output} holds files that no job wrote, such as {found}: name a new or empty folder, "
                 "or pass --overwrite to write among them."
             )
+    return record
 
 
 def _check_same(record: Record, settings: Settings, inputs: Inputs, output: Path) -> None:
@@ -206,15 +213,12 @@ def _shard(request: JobRequest, settings: Settings, number: int, sources: tuple[
     return ShardSpec(settings=settings, number=number, sources=sources, batch_size=batch_size)
 
 
-def _stale(request: JobRequest, kept: frozenset[int]) -> Iterator[str]:
+def _stale(request: JobRequest, earlier: Record, kept: frozenset[int]) -> Iterator[str]:
     """Outputs of earlier runs that are no longer vouched for: those of killed or altered shards, or all of them."""
-    record = read_ledger(request.output)
-    if record is None:
-        return
     for name in os.listdir(request.output):
         number = shard_number(name)
         if number is not None and number not in kept:
             yield name
-    names = record.fingerprint.get("names")
+    names = earlier.fingerprint.get("names")
     if request.overwrite and names is not None:
-        yield from (image_output(path, names) for path, entry in record.entries.items() if entry.ok)
+        yield from (image_output(path, names) for path, entry in earlier.entries.items() if entry.ok)

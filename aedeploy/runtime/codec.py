@@ -21,8 +21,9 @@ from aedeploy.images.pixels import to_bytes, to_floats
 from aedeploy.runtime.open import default_backend, load_backend, open_graph
 from aedeploy.runtime.runner import Arrays, GraphRunner
 
-# Input values of one call: enough to keep a core busy, and small beside what a process needs anyway.
-_BATCH_VALUES = 2**21
+# Input values of one call: what a convolution makes of more no longer fits a core's cache. Measured on the default
+# recipe at 128×128: 0.81 ms an image at a batch of 4, 0.85 at 16, 0.95 at 60, 1.06 at 120.
+_BATCH_VALUES = 2**19
 _MOST_IMAGES = 256
 
 

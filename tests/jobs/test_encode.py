@@ -12,7 +12,7 @@ from PIL import Image
 from tiny_bundle import write_tiny_bundle
 
 from aedeploy.bundle import Bundle
-from aedeploy.errors import ConfigError, NothingToDoError
+from aedeploy.errors import ConfigError, JobError, NothingToDoError
 from aedeploy.jobs.latents import open_latents
 from aedeploy.jobs.run import Summary
 from aedeploy.runtime.codec import load
@@ -227,3 +227,36 @@ def test_an_empty_or_missing_folder_is_told(run: RunJob, tmp_path: Path) -> None
     with pytest.raises(NothingToDoError, match="it is empty"):
         run("encode")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_ledger_is_no_reason_not_to_start_again(run: RunJob, make_images: MakeImages, tmp_path: Path) -> None:
+    make_images("a.png")
+    run("encode")
+    (tmp_path / "out/.aedeploy/ledger.jsonl").write_text("not json\n")
+    with pytest.raises(JobError, match="is damaged"):
+        run("encode")
+    assert run("encode", overwrite=True).ok == 1
+    assert run("encode").skipped == 1
+
+
+def test_an_output_folder_that_cannot_be_made_is_one_sentence(
+    run: RunJob, make_images: MakeImages, tmp_path: Path
+) -> None:
+    make_images("a.png")
+    (tmp_path / "file").touch()
+    with pytest.raises(JobError, match=r"file/out: Not a directory\. What was finished is kept"):
+        run("encode", out="file/out")
+
+
+def test_a_part_of_a_killed_run_that_no_ledger_knows_does_not_stay(
+    run: RunJob, make_images: MakeImages, tmp_path: Path
+) -> None:
+    make_images("a.png")
+    run("encode")
+    orphan = tmp_path / "out/part-00007.parquet"
+    orphan.write_bytes((tmp_path / "out/part-00000.parquet").read_bytes())
+    make_images("a.png", "b.png", folder="more")
+    (tmp_path / "more/b.png").rename(tmp_path / "in/b.png")
+    run("encode")
+    assert not orphan.exists()
+    assert sorted(rows(tmp_path / "out")) == ["a.png", "b.png"]

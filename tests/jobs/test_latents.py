@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,15 @@ def test_a_file_of_another_kind_is_told(tmp_path: Path) -> None:
     assert not is_latents("settings.json")
     assert shard_number("notes.json") is None
     assert shard_number("part-1.parquet") is None
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_file_of_a_newer_release_is_told(tmp_path: Path, format: str) -> None:
+    newer = replace(contract(2), version=2)
+    outputs = {"latent": np.ones((1, 2), np.float32)}
+    written = write_latents(tmp_path, 0, format, newer, ["a"], outputs)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="newer release of aedeploy: upgrade"):
+        open_latents(written)
 
 
 @pytest.mark.parametrize("format", FORMATS)

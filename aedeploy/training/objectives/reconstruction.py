@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
@@ -43,18 +42,10 @@ class Term:
     def __call__(self, taken: TrainingPass) -> Tensor:
         target = taken.target
         if self.loss == "bce":
-            return bce_with_logits(taken.raw.float(), target)
+            return functional.binary_cross_entropy_with_logits(taken.raw.float(), target, reduction="sum")
         output = taken.output.float()
         if self.loss == "l1":
             return functional.l1_loss(output, target, reduction="sum")
         if self.loss == "mse":
             return functional.mse_loss(output, target, reduction="sum")
         return functional.huber_loss(output, target, reduction="sum", delta=self.delta)
-
-
-def bce_with_logits(logits: Tensor, target: Tensor) -> Tensor:
-    """Σ log(1 + exp(r)) − x·r: the binary cross entropy of sigmoid(r), exact for large logits, summed; a scalar.
-
-    As functional.binary_cross_entropy_with_logits gives it, by two passes over the pixels in place of six.
-    """
-    return functional.softplus(logits).sum() - torch.dot(logits.flatten(), target.flatten())
