@@ -13,7 +13,8 @@ from aedeploy.errors import ConfigError, did_you_mean
 class Config(BaseModel):
     """The base of every configuration: frozen, and no key that is not declared."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    # Strict: true is no number; an int is still a float.
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), strict=True)
 
 
 C = TypeVar("C", bound=BaseModel)

@@ -4,6 +4,7 @@
       ConfigError                   an option, a recipe or a combination of them that cannot work
         UnknownNameError            a name that is not among the known ones
       MissingDependencyError        an optional package that is not installed
+      BusyError                     another process is at work on the same folder
       BundleError                   a bundle that is absent or cannot be used
         ManifestError               its manifest is missing, malformed, or of a newer schema
         IntegrityError              a file is missing, truncated, altered, or not this bundle's
@@ -56,6 +57,10 @@ class MissingDependencyError(AedeployError):
             f"{purpose} needs the package {package!r}, which is not installed: "
             f"run  pip install 'aedeploy[{extra}]'  (in a checkout:  pip install '.[{extra}]')."
         )
+
+
+class BusyError(AedeployError):
+    """Another process is at work on the same folder."""
 
 
 class BundleError(AedeployError):

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from aedeploy.errors import BusyError
+
 #: What every temporary file of ours ends with, so that a leftover of a killed process is known as one.
 PARTIAL_SUFFIX = ".aedeploy-partial"
 
@@ -40,7 +42,7 @@ def sync_file(path: Path) -> None:
         os.fsync(written.fileno())
 
 
-def write_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
+def write_bytes(path: Path, data: bytes | memoryview, *, sync: bool = True) -> None:
     """Replace ``path`` by ``data``, atomically."""
     with replacing(path, sync=sync) as partial:
         partial.write_bytes(data)
@@ -60,3 +62,29 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def locked(path: Path, busy: str | None = None) -> Iterator[None]:
+    """Hold a folder, or a file made for it, for this process alone; the lock ends with the process, however it ends.
+
+    Waits for whoever has it, or, given the sentence ``busy``, does not. On a system without ``flock`` (Windows)
+    nothing is held.
+
+    Raises:
+        BusyError: another process has it; with the sentence ``busy``.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX if busy is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(busy) from None
+        yield
+    finally:
+        os.close(handle)

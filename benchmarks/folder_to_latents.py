@@ -1,9 +1,10 @@
 """A folder of images to a file of latents: ``aedeploy encode`` beside the loop that people write.
 
-The loop is a torchvision dataset of paths, a DataLoader with two workers, and the PyTorch model; both start with the
-folder and end with a file on the disk, in a process that has imported what it needs. Three folders: 28×28 PNGs, JPEGs
-of 481×321, and photographs of up to 12 megapixels (../shared/data/photos, beside a developer's checkout; without it,
-the JPEGs are made of the embedded digits).
+The loop is torchvision's ImageFolder, a DataLoader with two workers and batches of 64, and the PyTorch model; both
+start with the folder and end with a file on the disk, in a process that has imported what it needs. Three folders:
+28×28 PNGs, JPEGs of 481×321, and photographs of up to 12 megapixels (../shared/data/photos, beside a developer's
+checkout; without it, the JPEGs are made of the embedded digits). The ratios mean something on an idle machine only:
+the loop's threads wait for one another, and lose far more than their share to any other process.
 
     python benchmarks/folder_to_latents.py --rounds 5
     python benchmarks/folder_to_latents.py --quick       a few images, to see that it runs
@@ -26,6 +27,7 @@ from measure import Target, at_least, interleave, process, ratio, report
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
+from torchvision.datasets.folder import default_loader
 
 import aedeploy.data
 from aedeploy.bundle import Bundle, open_bundle
@@ -37,6 +39,7 @@ from aedeploy.models.build import load_model
 
 COMMAND = Path(sys.executable).with_name("aedeploy")
 PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "data" / "photos"
+BATCH = 64
 LEAST = {"28×28 PNG": 1.8, "481×321 JPEG": 3.0, "photographs": 1.3}
 
 
@@ -103,25 +106,25 @@ def encode(folder: Path, bundle: Bundle, out: Path, images: int) -> None:
 
 
 class Paths(Dataset):  # type: ignore[type-arg]
-    """The dataset that everyone writes."""
+    """What torchvision's ImageFolder does with a path, of a folder that has no classes."""
 
     def __init__(self, paths: Sequence[Path], mode: str, height: int, width: int) -> None:
-        self.paths, self.mode = paths, mode
-        self.transform = transforms.Compose([transforms.Resize((height, width)), transforms.ToTensor()])
+        self.paths = paths
+        grey = [transforms.Grayscale()] if mode == "L" else []
+        self.transform = transforms.Compose([*grey, transforms.Resize((height, width)), transforms.ToTensor()])
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        with Image.open(self.paths[index]) as image:
-            return self.transform(image.convert(self.mode))
+        return self.transform(default_loader(str(self.paths[index])))
 
 
 def usual_loop(paths: Sequence[Path], bundle: Bundle, out: Path) -> None:
-    """Batches of 128, two workers, the model in eval mode, latents in one array at the end."""
+    """Batches through the model in eval mode, latents in one array at the end."""
     image = bundle.manifest.image
     model = load_model(bundle).module
-    loader = DataLoader(Paths(paths, image.mode, image.height, image.width), batch_size=128, num_workers=2)
+    loader = DataLoader(Paths(paths, image.mode, image.height, image.width), batch_size=BATCH, num_workers=2)
     with torch.no_grad():
         latents = [model.encode(batch)["latent"] for batch in loader]
     out.mkdir()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from aedeploy.files import PARTIAL_SUFFIX, replacing, sha256_of, write_bytes, write_json, write_text
+from aedeploy.errors import BusyError
+from aedeploy.files import PARTIAL_SUFFIX, locked, replacing, sha256_of, write_bytes, write_json, write_text
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -102,3 +103,22 @@ def test_the_digest_is_the_one_that_everybody_computes(tmp_path: Path) -> None:
     content = bytes(range(256)) * 1000
     (tmp_path / "a").write_bytes(content)
     assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_lock_is_held_against_other_processes_and_ends_with_its_holder(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from aedeploy.files import locked
+with locked(Path({str(tmp_path)!r})):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(BusyError, match="somebody is at it"), locked(tmp_path, "somebody is at it"):
+            pass
+        holder.kill()
+    with locked(tmp_path, "somebody is at it"):
+        pass

@@ -16,6 +16,7 @@ PUBLIC = [
     "BackendError",
     "Bundle",
     "BundleError",
+    "BusyError",
     "Codec",
     "ConfigError",
     "ExportError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 
 from aedeploy.bundle.manifest import GraphRecord, Manifest, TensorSpec
@@ -81,7 +82,7 @@ def _contract(manifest: Manifest) -> str:
 
 
 def _use(manifest: Manifest) -> str:
-    name = manifest.name
+    name = shlex.quote(manifest.name)
     job = "denoise" if manifest.denoises else "reconstruct"
     first = "" if manifest.graphs else f"aedeploy export {name} --format onnx\n"
     return (
@@ -90,7 +91,7 @@ def _use(manifest: Manifest) -> str:
         f"aedeploy decode latents/ --out images/ --bundle {name}\n"
         f"aedeploy {job} photos/ --out images/ --bundle {name}\n```\n\n"
         "```python\nimport aedeploy\n\n"
-        f'ae = aedeploy.load("artifacts/{name}")\n'
+        f'ae = aedeploy.load("artifacts/{manifest.name}")\n'
         "latents = ae.encode(images)   # paths, PIL images or uint8 [N, H, W, C]\n"
         "pixels = ae.decode(latents)   # uint8 [N, H, W, C]\n```\n\n"
         "In any other language: open a graph below with its runtime; `golden.safetensors` holds inputs and outputs to "

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from aedeploy.config import Config, describe
 from aedeploy.errors import ManifestError
@@ -118,7 +118,7 @@ class Provenance(Config):
 class Manifest(Config):
     """The whole of ``bundle.json``."""
 
-    schema_version: int = Field(ge=1)
+    schema_version: int = Field(strict=True, ge=1, le=SCHEMA_VERSION)
     name: str
     recipe: dict[str, Any] = Field(description="The resolved recipe: model, corruption, objective, training.")
     image: ImageContract
@@ -128,6 +128,15 @@ class Manifest(Config):
     graphs: tuple[GraphRecord, ...] = ()
     metrics: dict[str, float | int | None] = Field(description="Measured on the held-out images.")
     provenance: Provenance
+
+    @model_validator(mode="after")
+    def _graphs_are_consistent(self) -> Self:
+        kinds = [(graph.format, graph.role) for graph in self.graphs]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError("there are two graphs of the same format and role")
+        if self.latent is None and any(role != "autoencoder" for _, role in kinds):
+            raise ValueError("a model without a latent has an autoencoder graph only")
+        return self
 
     @property
     def digest(self) -> str:

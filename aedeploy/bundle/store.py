@@ -1,17 +1,20 @@
-"""A bundle's directory: opened, checked, and changed so that it is valid at every instant.
+"""A bundle's directory: opened, checked, and changed so that its manifest never vouches for files of another state.
 
-A change writes new files beside the old ones under temporary names, renames them, and replaces the manifest last.
+A change writes new files beside the old ones under temporary names, renames them, and replaces the manifest last. Where
+files that the old manifest vouches for are replaced, it goes first.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from aedeploy.bundle.manifest import FileRecord, GraphRecord, Manifest, parse_manifest
 from aedeploy.errors import BundleError, IntegrityError
-from aedeploy.files import sha256_of, write_text
+from aedeploy.files import locked, sha256_of, write_text
 
 MANIFEST_FILE = "bundle.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -19,6 +22,7 @@ GOLDEN_FILE = "golden.safetensors"
 PARITY_FILE = "parity.json"
 HISTORY_FILE = "history.jsonl"
 CARD_FILE = "README.md"
+CHECKPOINT_FILE = "checkpoint.safetensors"  # of a run; no part of the bundle
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Bundle:
             listed = f"it has {role} graphs as {', '.join(have)}" if have else f"it has no {role} graph yet"
             raise BundleError(
                 f"Bundle {self.name!r} has no {role} graph in format {format!r} ({listed}): "
-                f"run  aedeploy export {self.path} --format {format}"
+                f"run  aedeploy export {shlex.quote(str(self.path))} --format {format}"
             )
         if found.parity == "failed" and not allow_failed:
             raise BundleError(
@@ -95,6 +99,20 @@ class Bundle:
         """Replace the manifest, atomically, and give the bundle as it is now."""
         write_manifest(self.path, manifest)
         return Bundle(self.path, manifest)
+
+
+@contextmanager
+def changing(bundle: Bundle) -> Iterator[Bundle]:
+    """Hold a bundle for a change, and give it as it is now: another process may have added to it meanwhile.
+
+    Raises:
+        BundleError: it now holds another model.
+    """
+    with locked(bundle.path):
+        current = open_bundle(bundle.path)
+        if current.manifest.digest != bundle.manifest.digest:
+            raise BundleError(f"The model in {bundle.path} was replaced by another one meanwhile: run this again.")
+        yield current
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -120,6 +138,11 @@ def open_bundle(path: str | Path) -> Bundle:
         path = path.parent
     manifest = path / MANIFEST_FILE
     if not manifest.is_file():
+        if (path / CHECKPOINT_FILE).is_file():
+            raise BundleError(
+                f"{path} is not a bundle yet: its training was cut short; go on with it by  aedeploy train --resume "
+                f"--out {shlex.quote(str(path))}  and the other options of then."
+            )
         reason = "there is no such folder" if not path.exists() else f"it has no {MANIFEST_FILE}"
         raise BundleError(f"{path} is not a bundle: {reason}. Train one with  aedeploy train, or name another.")
     try:

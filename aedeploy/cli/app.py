@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ from aedeploy.cli import (
     train,
     verify,
 )
+from aedeploy.cli.console import INTERRUPTED, Output, speak_any_name
 
 app = typer.Typer(
     name="aedeploy",
@@ -62,4 +64,20 @@ app.command("demo")(demo.demo)
 
 def main() -> None:
     """Entry point of the command ``aedeploy``."""
-    app()
+    speak_any_name()
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        code = INTERRUPTED
+    except Exception as error:
+        # Typer's own, for arguments that it could not make sense of; its class is not public.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        code = getattr(error, "exit_code", 2)
+        if "--json" in sys.argv:
+            message = error.format_message() if hasattr(error, "format_message") else str(error)
+            output = Output(json=True, quiet=True, verbose=False, debug=False)
+            output.result({"error": {"type": "UsageError", "message": message}, "exit_code": code})
+    sys.exit(code if isinstance(code, int) else 0)

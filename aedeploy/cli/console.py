@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import json
 import os
 import sys
@@ -22,6 +24,8 @@ P = ParamSpec("P")
 
 #: Ctrl-C, as shells report it.
 INTERRUPTED = 130
+
+_PIPE_WIDTH = 160
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +77,8 @@ class Output:
         from rich.console import Console
 
         console = Console(highlight=False)
-        # A pipe has no width: there, a table is as wide as it needs to be rather than cut at 80 columns.
-        Console(highlight=False, width=None if console.is_terminal else 160).print(*renderables, sep="\n")
+        # A pipe has no width, and rich would fold tables at 80 columns.
+        Console(highlight=False, width=None if console.is_terminal else _PIPE_WIDTH).print(*renderables, sep="\n")
 
 
 def reporting(command: Callable[P, None]) -> Callable[P, None]:
@@ -100,6 +104,13 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
             # A full disk, a folder without permission, a name too long: the system's own word is the clearest.
             where = f"{error.filename}: " if error.filename else ""
             fail(output, f"{where}{error.strerror or error}.", type(error).__name__, 1)
+        except (typer.Exit, typer.Abort):
+            raise
+        except (
+            Exception
+        ) as error:  # a fault of ours: still one sentence, one JSON object, and the exit code of a failure
+            message = f"{type(error).__name__}: {error}. This was not foreseen, so it is a fault: --debug shows where."
+            fail(output, message, type(error).__name__, 1)
 
     return run
 
@@ -119,6 +130,14 @@ def fail(output: Output, message: str, kind: str, code: int) -> NoReturn:
     if output.debug:
         traceback.print_exc()
     output.error(message)
-    if output.json:
-        output.result({"error": {"type": kind, "message": message}, "exit_code": code})
+    with contextlib.suppress(OSError):  # stdout itself may be what failed
+        if output.json:
+            output.result({"error": {"type": kind, "message": message}, "exit_code": code})
     raise typer.Exit(code)
+
+
+def speak_any_name() -> None:
+    """Let stdout and stderr take names that their encoding has no letters for: escaped, rather than an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

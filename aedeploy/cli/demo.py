@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aedeploy.cli.console import INTERRUPTED, Output, reporting
+from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.options import Debug, Json, Quiet, Verbose
-from aedeploy.errors import MissingDependencyError
+from aedeploy.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,10 @@ def demo(
     from aedeploy.export import export_bundle
 
     begun = time.perf_counter()
-    files = out.with_name(f"{out.name}-files")
+    files = out.parent / f"{out.name}-files"
+    if out.exists() and not files.is_dir():
+        raise ConfigError(f"{out} is there already and no demo made it: name another folder with --out.")
+    files.mkdir(parents=True, exist_ok=True)
     output.note(f"1/4 Training {_VARIANT} on 9,000 digits (noise of σ up to 0.6, a latent of 32 numbers) …")
     trained = _train(out, output)
     output.note("2/4 Exporting encoder, decoder and autoencoder as ONNX and TorchScript, and proving them …")
@@ -109,8 +112,7 @@ def _train(out: Path, output: Output) -> Ended:
                 stop.armed = True
             if isinstance(event, Ended):
                 if not event.completed:
-                    output.error("Interrupted: the demo starts again from the beginning.")
-                    raise typer.Exit(INTERRUPTED)
+                    raise KeyboardInterrupt
                 return event
             progress.show(event)
     raise AssertionError("a run ends with Ended or with an error")

@@ -81,6 +81,9 @@ def export(
         f"{found.path}/{g.file.path}  {g.file.bytes / 1e6:.2f} MB, parity {g.parity}, for {g.oldest_runtime} or newer"
         for g in graphs
     ]
+    for graph in graphs:
+        versions = ", ".join(f"{name} {version}" for name, version in graph.producer.items())
+        output.detail(f"{graph.format} {graph.role}: opset {graph.opset or '–'}, by {versions}, {graph.file.sha256}")
     parity = report.as_dict() if report is not None else None
     output.result({"bundle": str(found.path), "graphs": rows, "parity": parity}, "\n".join(lines))
     if failed is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
-from aedeploy.cli.tables import columns
+from aedeploy.cli.tables import add_row, columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +49,8 @@ def inspect(
         _pairs("metrics on the held-out images", metrics),
         _pairs("provenance", _provenance(manifest)),
     )
+    if verbose:
+        output.show(_pairs("recipe", {name: json.dumps(value) for name, value in manifest.recipe.items()}))
     output.result(json.loads(manifest.model_dump_json()))
 
 
@@ -80,11 +82,9 @@ def _image(image: ImageContract) -> str:
 
 def _calls(manifest: Manifest) -> Table:
     """What each role takes and gives: the same in every format."""
-    from rich.text import Text
-
     table = columns("calls", ("graph", "takes", "gives"))
     for role, graph in {graph.role: graph for graph in manifest.graphs}.items():
-        table.add_row(role, Text(_signature(graph.inputs)), Text(_signature(graph.outputs)))
+        add_row(table, role, _signature(graph.inputs), _signature(graph.outputs))
     return table
 
 
@@ -93,17 +93,20 @@ def _signature(specs: tuple[TensorSpec, ...]) -> str:
 
 
 def _graphs(manifest: Manifest) -> Table:
+    from rich.text import Text
+
     title = "graphs" if manifest.graphs else "graphs: none yet, run  aedeploy export"
     table = columns(title, ("graph", "format", "file", "MB", "opset", "parity", "loads in"), right=("MB", "opset"))
     colours = {"passed": "green", "failed": "red", "unchecked": "yellow"}
     for graph in manifest.graphs:
-        table.add_row(
+        add_row(
+            table,
             graph.role,
             graph.format,
             graph.file.path,
             f"{graph.file.bytes / 1e6:.2f}",
             str(graph.opset or ""),
-            f"[{colours[graph.parity]}]{graph.parity}[/]",
+            Text(graph.parity, style=colours[graph.parity]),
             f"{graph.oldest_runtime} or newer" if graph.oldest_runtime else "",
         )
     return table
@@ -131,5 +134,5 @@ def _pairs(title: str, rows: Mapping[str, str]) -> Table:
     table.show_header = False
     table.columns[0].no_wrap = True
     for name, value in rows.items():
-        table.add_row(Text(name, style="bold"), Text(value))
+        add_row(table, Text(name, style="bold"), value)
     return table

@@ -62,6 +62,10 @@ def carry_out(job: str, output: Output, bundle: str | None, options: Mapping[str
     output.note(f"Bundle: {found.path}")
     request = _request(job, found, options)
     plan = plan_job(request)
+    output.detail(
+        f"{plan.settings.backend} on {plan.settings.device}, {plan.workers} workers, {len(plan.shards)} shards; "
+        f"model {plan.settings.bundle_digest}"
+    )
     if plan.done_before:
         output.note(f"{plan.done_before:,} are done already; {plan.left:,} are left.")
     summary = None

@@ -8,7 +8,7 @@ import typer
 
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.options import Debug, Json, Quiet, Verbose
-from aedeploy.cli.tables import columns
+from aedeploy.cli.tables import add_row, columns
 from aedeploy.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -85,5 +85,5 @@ def _table(title: str, rows: Rows) -> Table:
     table = columns(title, list(rows[0]))
     table.columns[0].no_wrap = True
     for row in rows:
-        table.add_row(*row.values())
+        add_row(table, *row.values())
     return table

@@ -9,7 +9,7 @@ import typer
 
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
-from aedeploy.cli.tables import MARKS, columns
+from aedeploy.cli.tables import add_row, columns, mark
 from aedeploy.errors import ParityError
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ def parity(
     images = None if samples is None else _read_samples(found, samples)
     report = check_parity(found, format, images)
     record_parity(found, report)
+    for graph in report.graphs:
+        kinds = ", ".join(dict.fromkeys(f"{case.kind} {case.size}" for case in graph.cases))
+        output.detail(f"{graph.format} {graph.role}, by {graph.backend}: {len(graph.cases)} comparisons, {kinds}")
     output.show(parity_table(report))
     compared = sum(len(graph.cases) for graph in report.graphs)
     well = f"Every graph computes what PyTorch computes, in {compared} comparisons."
@@ -70,7 +73,8 @@ def parity_table(report: ParityReport) -> Table:
     table = columns(title, ("graph", "output", *figures, ""), right=figures)
     for graph in report.graphs:
         for worst in graph.worst():
-            table.add_row(
+            add_row(
+                table,
                 f"{graph.format} {graph.role}",
                 worst.output,
                 _figure(worst.max_abs, ".1e"),
@@ -80,10 +84,10 @@ def parity_table(report: ParityReport) -> Table:
                 _figure(worst.cosine, ".7f"),
                 _figure(worst.psnr, ".1f", "equal" if worst.max_abs == 0 else "–") if worst.pixels else "",
                 _figure(graph.changed_share, ".4%") if worst.pixels else "",
-                MARKS[bool(graph)],
+                mark(bool(graph)),
             )
         if not any(graph.worst()):
-            table.add_row(f"{graph.format} {graph.role}", "", *[""] * len(figures), MARKS[False])
+            add_row(table, f"{graph.format} {graph.role}", "", *[""] * len(figures), mark(False))
     return table
 
 

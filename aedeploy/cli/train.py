@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aedeploy.cli.console import INTERRUPTED, Output, reporting
+from aedeploy.cli.large_imports import large_imports
 from aedeploy.cli.options import Debug, Json, Quiet, Verbose
 from aedeploy.errors import ConfigError, MissingDependencyError
 
@@ -104,14 +105,15 @@ def train(
     size = _image_size(image_size)
     if importlib.util.find_spec("torch") is None:
         raise MissingDependencyError("torch", "train", "Training")
-    from aedeploy.training.config import TrainConfig
-    from aedeploy.training.data.source import DataRequest, data_name
-    from aedeploy.training.destination import default_destination
+    with large_imports():
+        from aedeploy.training.config import TrainConfig
+        from aedeploy.training.data.source import DataRequest, data_name
+        from aedeploy.training.destination import default_destination
 
-    folder = out or default_destination(data_name(data), recipe.name, resume=resume)
     config = TrainConfig(
         recipe=recipe,
-        out=folder,
+        out=out or default_destination(data_name(data), recipe.name, resume=resume),
+        numbered=out is None and not resume,
         data=DataRequest(
             data=data, data_root=data_root, image_size=size, color=color, held_out=held_out, workers=workers
         ),
@@ -140,12 +142,14 @@ def train(
             "--image-size": image_size,
             "--color": color if color != "auto" else None,
             "--held-out": held_out,
+            "--workers": workers,
             "--variant": variant if variant != "ae" else None,
             "--seed": seed or None,
+            "--device": device if device != "auto" else None,
         }
         options = [f"{name}={value}" for name, value in asked.items() if value is not None]
         options += [f"--set={override}" for override in overrides]
-        command = shlex.join(["aedeploy", "train", *options, f"--out={folder}", "--resume"])
+        command = shlex.join(["aedeploy", "train", *options, f"--out={ended.bundle.path}", "--resume"])
         output.error(f"Interrupted after {ended.epochs} epochs; this goes on from there:  {command}")
         raise typer.Exit(INTERRUPTED)
 

@@ -6,7 +6,7 @@ import typer
 
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
-from aedeploy.cli.tables import MARKS, columns
+from aedeploy.cli.tables import add_row, columns, mark
 from aedeploy.errors import IntegrityError
 
 
@@ -38,16 +38,18 @@ def verify(
     names = ("check", "subject", "batch", "output", "max error", "tolerance", "")
     table = columns(str(found.path), names, right=("batch", "max error", "tolerance"))
     for result in report.results:
-        table.add_row(
+        add_row(
+            table,
             result.check,
             result.subject,
             str(result.batch or ""),
             result.output or "",
             "" if result.max_abs is None else f"{result.max_abs:.1e}",
             "" if result.limit is None else f"≤ {result.limit:.1e}",
-            MARKS[result.passed],
+            mark(result.passed),
         )
     output.show(table)
+    output.detail(f"Model {found.manifest.digest}, created {found.manifest.provenance.created}")
     for result in report.results:
         if result.passed is None:
             output.note(f"{result.subject}: {result.reason}")

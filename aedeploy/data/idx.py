@@ -16,6 +16,7 @@ from aedeploy.errors import ConfigError
 
 _UINT8 = 0x08
 _GZIP = b"\x1f\x8b"
+_BLOCK = 2**20
 # train-images-idx3-ubyte, t10k-images.idx3-ubyte.gz, images-idx3-ubyte, …
 _IMAGES = re.compile(r"(?P<part>.*?)[-_.]?images[-_.]idx3[-_.]ubyte(\.gz)?")
 _TRAIN, _TEST = ("train",), ("t10k", "test")
@@ -77,10 +78,6 @@ def read_idx_images(path: Path) -> np.ndarray:
             array = _read(gzip.GzipFile(fileobj=stream) if zipped else stream, path)
         except (EOFError, gzip.BadGzipFile, zlib.error):
             raise ConfigError(f"{path.name} is a damaged gzip file: get it again.") from None
-    if array.ndim != 3 or not array.size:
-        raise ConfigError(
-            f"{path.name} holds an array of shape {list(array.shape)}, not images [N, H, W]: name another."
-        )
     return array[..., np.newaxis]
 
 
@@ -90,12 +87,24 @@ def _read(stream: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
         raise ConfigError(f"{path.name} is not an idx file of bytes: its first four bytes are {magic.hex(' ')}.")
     sizes = stream.read(4 * magic[3])
     shape = tuple(int.from_bytes(sizes[at : at + 4], "big") for at in range(0, len(sizes), 4))
+    if len(sizes) < 4 * magic[3]:
+        raise ConfigError(f"{path.name} ends in the middle of its header: it is damaged.")
+    if len(shape) != 3 or 0 in shape:
+        raise ConfigError(f"{path.name} holds an array of shape {list(shape)}, not images [N, H, W]: name another.")
     # One byte more than promised, so that a file that is too long is noticed without being read to its end.
-    values = stream.read(prod(shape) + 1) if len(shape) == magic[3] else b""
+    values = _at_most(stream, prod(shape) + 1)
     if len(values) != prod(shape):
         found = f"more than {prod(shape)}" if len(values) > prod(shape) else len(values)
         raise ConfigError(f"{path.name} promises {list(shape)} values in its header and holds {found}: it is damaged.")
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)
+
+
+def _at_most(stream: BinaryIO | gzip.GzipFile, count: int) -> bytearray:
+    """The next ``count`` bytes, or what there is: piece by piece, since a damaged header may promise anything."""
+    values = bytearray()
+    while block := stream.read(min(_BLOCK, count - len(values))):
+        values += block
+    return values
 
 
 def _image_files(folder: Path) -> dict[str, Path]:

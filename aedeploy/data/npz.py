@@ -10,6 +10,11 @@ import numpy as np
 
 from aedeploy.errors import ConfigError
 
+# What zipfile and numpy raise for a damaged archive. MemoryError: a header that promises more than any machine has.
+_BROKEN = (
+    OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, OverflowError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
+
 
 def read_npz_images(path: Path) -> np.ndarray:
     """The array ``images`` of an .npz file, or its only array: uint8 [N, H, W, C] with C = 1 or 3.
@@ -21,9 +26,10 @@ def read_npz_images(path: Path) -> np.ndarray:
         # Opened here: numpy leaves a file open whose archive is broken.
         with open(path, "rb") as stream:
             name, images = _read(np.load(stream, allow_pickle=False), path)
-    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except _BROKEN as error:
+        reason = " ".join(str(error).split())
         raise ConfigError(
-            f"{path.name} cannot be read as a NumPy archive ({error}): save it again with numpy.savez."
+            f"{path.name} cannot be read as a NumPy archive ({reason}): save it again with numpy.savez."
         ) from None
     if images.dtype != np.uint8:
         raise ConfigError(

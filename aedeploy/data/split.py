@@ -26,12 +26,14 @@ def held_out_count(images: int, asked: float | None = None) -> int:
     """How many of ``images`` to hold out. ``asked``: below 1 a share, from 1 on a number, None the default.
 
     Raises:
-        ConfigError: there are fewer than two images, or nothing would be left to train on.
+        ConfigError: there are fewer than two images, nothing would be left to train on, or half an image is asked for.
     """
     if images < 2:
         raise ConfigError(f"Training needs at least 2 images, one of them held out, and there is {images}.")
     if asked is None:
         return min(max(1, images // 10), MOST_HELD_OUT)
+    if asked > 1 and isfinite(asked) and asked != int(asked):
+        raise ConfigError(f"--held-out {asked:g} is no number of images: give a whole number, or a share below 1.")
     count = 0 if not isfinite(asked) else round(asked * images) if asked < 1 else round(asked)
     if not 1 <= count < images:
         raise ConfigError(f"--held-out {asked:g} would hold out {count} of {images} images: keep some on both sides.")

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from aedeploy import __version__
 from aedeploy.bundle import Bundle, GraphRecord
 from aedeploy.bundle.card import write_card
-from aedeploy.bundle.manifest import Role
-from aedeploy.bundle.store import record_file
-from aedeploy.errors import ConfigError, ParityError
+from aedeploy.bundle.manifest import ROLES, Role
+from aedeploy.bundle.store import changing, record_file
+from aedeploy.errors import BusyError, ConfigError, ParityError
 from aedeploy.export.formats import Written
 from aedeploy.export.split import Graph, split
-from aedeploy.files import sha256_of
+from aedeploy.files import locked, sha256_of, sync_file
 from aedeploy.models.build import BuiltModel, load_model
 from aedeploy.models.contract import graph_specs
 from aedeploy.names import load_named, names_in
@@ -27,6 +28,7 @@ from aedeploy.parity.report import ParityReport
 
 FORMATS = "aedeploy.export.formats"
 DEFAULT_FORMAT = "onnx"
+_STAGING = ".export-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,6 @@ def export_bundle(
         return ExportResult(bundle=bundle, graphs=tuple(records), parity=None)
     report = check_parity(bundle, list(writers))
     bundle = record_parity(bundle, report)
-    write_card(bundle)
     if not report:
         raise ParityError(f"The export is wrong: {'; '.join(report.failures())}.", report)
     graph_records = tuple(graph for graph in bundle.manifest.graphs if graph.format in writers)
@@ -90,8 +91,7 @@ def _metadata(bundle: Bundle, built: BuiltModel) -> dict[Role, dict[str, str]]:
     """What a file says of itself, so that it explains itself when it has left its bundle."""
     manifest = bundle.manifest
     metadata: dict[Role, dict[str, str]] = {}
-    roles: tuple[Role, ...] = ("encoder", "decoder", "autoencoder")
-    for role in roles:
+    for role in ROLES:
         inputs, outputs = graph_specs(built, role)
         contract = {
             "image": manifest.image.model_dump(mode="json"),
@@ -128,25 +128,39 @@ def _record(staging: Path, relative: str, format: str, graph: Graph, written: Wr
 
 @contextmanager
 def _staging(bundle_path: Path) -> Iterator[Path]:
-    """A folder in the bundle, so that moving a file out of it is a rename; removed at the end, whatever happens."""
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=bundle_path) as folder:
+    """A folder in the bundle, so that moving a file out of it is a rename; removed at the end, whatever happens.
+
+    What a killed export left behind is removed too: nobody holds it any more.
+    """
+    for left in bundle_path.glob(f"{_STAGING}*"):
+        with suppress(BusyError, FileNotFoundError), locked(left, busy="another export is at work in it"):
+            shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=_STAGING, dir=bundle_path) as folder, locked(Path(folder)):
         yield Path(folder)
 
 
 def _commit(bundle: Bundle, staging: Path, records: Sequence[GraphRecord]) -> Bundle:
     """Move the staged files into place; a kill in the middle leaves a valid bundle without the graphs in question."""
     changed = [record for record in records if not _same(bundle.path / record.file.path, record)]
-    if changed:
-        renewed: Mapping[tuple[str, str], GraphRecord] = {(r.format, r.role): r for r in records}
-        kept = tuple(g for g in bundle.manifest.graphs if (g.format, g.role) not in renewed)
-        bundle = bundle.save(bundle.manifest.model_copy(update={"graphs": kept}))
-    for record in changed:
-        target = bundle.path / record.file.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with open(staging / record.file.path, "rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(staging / record.file.path, target)
-    return bundle.with_graphs(records)
+    with changing(bundle) as current:
+        before = {(graph.format, graph.role): graph for graph in current.manifest.graphs}
+        if changed:
+            renewed = {(record.format, record.role) for record in records}
+            kept = tuple(graph for key, graph in before.items() if key not in renewed)
+            current.save(current.manifest.model_copy(update={"graphs": kept}))
+        for record in changed:
+            target = bundle.path / record.file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            sync_file(staging / record.file.path)
+            os.replace(staging / record.file.path, target)
+        return current.with_graphs(_with_verdict(record, before) for record in records)
+
+
+def _with_verdict(record: GraphRecord, before: Mapping[tuple[str, Role], GraphRecord]) -> GraphRecord:
+    """A file that is known to be wrong stays so when the same bytes are written again."""
+    known = before.get((record.format, record.role))
+    same = known is not None and known.parity == "failed" and known.file == record.file
+    return record.model_copy(update={"parity": "failed"}) if same else record
 
 
 def _same(path: Path, record: GraphRecord) -> bool:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from aedeploy.errors import ConfigError, NothingToDoError
 from aedeploy.files import PARTIAL_SUFFIX
@@ -68,9 +69,21 @@ def _files_in(root: Path) -> Iterator[str]:
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.name.startswith(".") or entry.name.endswith(PARTIAL_SUFFIX):
                     continue
-                if entry.is_dir():
+                kind = _kind(entry)
+                if kind == "folder":
                     (linked if entry.is_symlink() else folders).append(name)
-                # A link that leads nowhere is listed too: it is an input, and fails with its reason. A pipe is not:
-                # opening it would wait for ever.
-                elif entry.is_file() or (entry.is_symlink() and not (root / name).exists()):
+                elif kind == "file":
                     yield name
+
+
+def _kind(entry: os.DirEntry[str]) -> Literal["folder", "file", "neither"]:
+    try:
+        if entry.is_dir():
+            return "folder"
+        # A link that leads nowhere is listed too: it is an input, and fails with its reason. A pipe is not: opening
+        # it would wait for ever.
+        if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):  # noqa: PTH110 - as above
+            return "file"
+    except OSError:  # a link to itself, or into a folder that may not be entered
+        return "file"
+    return "neither"

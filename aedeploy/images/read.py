@@ -6,14 +6,13 @@ and others (HDF5, GRIB, MPEG) are recognised by Pillow and not decoded.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -64,6 +63,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# Bytes. A file of fewer is read in one go.
+_SMALL = 2**16
+
 # Where Pillow finds an orientation. TIFF is not here: Pillow turns it when it loads the pixels.
 _ORIENTED_BY = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
 
@@ -73,25 +75,40 @@ _TIFF_BITS_PER_SAMPLE = 258
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def read_image(source: Path | bytes, mode: Mode, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode an image file: its first frame, upright, in ``mode``, of its own size; alpha is dropped.
+def read_image(source: str | Path | bytes, mode: Mode, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode an image file, or its content: its first frame, upright, in ``mode``, of its own size; alpha is dropped.
 
     Raises:
         ImageError: it cannot be read as an image. The message is the reason alone, in one line, without the path.
     """
     try:
-        with quiet_pillow(), _open(source) as opened:
-            width, height = opened.size
-            if width * height > max_pixels:
-                raise ImageError(f"it has {width}×{height} pixels, and no more than {max_pixels:,} are decoded")
-            opened.load()
-            return in_mode(upright(opened), mode)
+        with _QUIET:
+            if isinstance(source, bytes):
+                return _decode(io.BytesIO(source), _TRIED["PNG"], mode, max_pixels)
+            # Not by Path.suffix: that takes as long as a tenth of a small image.
+            formats = _TRIED[_FORMAT_OF.get(f".{str(source).rpartition('.')[2].lower()}", "PNG")]
+            with open(source, "rb", buffering=0) as file:
+                # A small file is read in one go: Pillow asks for it in a dozen pieces.
+                start = file.read(_SMALL)
+                if len(start) < _SMALL:
+                    return _decode(io.BytesIO(start), formats, mode, max_pixels)
+                file.seek(0)
+                return _decode(io.BufferedReader(file), formats, mode, max_pixels)
     except ImageError:
         raise
     except (
         Exception
     ) as error:  # SyntaxError, IndexError, struct.error …: a broken file makes Pillow raise nearly anything
         raise ImageError(_reason(error)) from None
+
+
+def _decode(stream: IO[bytes], formats: tuple[str, ...], mode: Mode, max_pixels: int) -> Image.Image:
+    image = Image.open(stream, formats=formats)
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(f"it has {width}×{height} pixels, and no more than {max_pixels:,} are decoded")
+    image.load()
+    return in_mode(upright(image), mode)
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -126,42 +143,39 @@ def in_mode(image: Image.Image, mode: Mode) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-class _Quiet:
+class _QuietPillow:
     """How many threads are reading now, and the warning filters from before the first of them."""
 
-    lock = threading.Lock()
-    readers = 0
-    before: warnings.catch_warnings[None] | None = None
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._before: warnings.catch_warnings[None] | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._readers == 0:
+                self._before = warnings.catch_warnings()
+                self._before.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._readers += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if self._readers == 0 and self._before is not None:
+                self._before.__exit__(None, None, None)
 
 
-@contextlib.contextmanager
-def quiet_pillow() -> Iterator[None]:
+_QUIET = _QuietPillow()
+
+
+def quiet_pillow() -> AbstractContextManager[None]:
     """Ignore Pillow's warnings: what a file is good for is said by its pixels or by an ImageError.
 
     ``warnings.catch_warnings`` alone is not safe in threads: one that leaves would undo what another still needs.
     Hold this around many reads to pay for the filter once.
     """
-    with _Quiet.lock:
-        if _Quiet.readers == 0:
-            _Quiet.before = warnings.catch_warnings()
-            _Quiet.before.__enter__()
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-        _Quiet.readers += 1
-    try:
-        yield
-    finally:
-        with _Quiet.lock:
-            _Quiet.readers -= 1
-            if _Quiet.readers == 0 and _Quiet.before is not None:
-                _Quiet.before.__exit__(None, None, None)
-
-
-def _open(source: Path | bytes) -> Image.Image:
-    if isinstance(source, bytes):
-        return Image.open(io.BytesIO(source), formats=_TRIED["PNG"])
-    # Not by Path.suffix: that takes as long as a tenth of a small image.
-    name = _FORMAT_OF.get(f".{str(source).rpartition('.')[2].lower()}", "PNG")
-    return Image.open(source, formats=_TRIED[name])
+    return _QUIET
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

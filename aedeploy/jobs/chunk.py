@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -45,7 +44,7 @@ def read_chunk(settings: Settings, geometry: Geometry, sources: Sequence[Source]
     sizes = np.empty((len(sources), 2), np.int64)
     for source in sources:
         try:
-            image = read_image(Path(settings.root, source.file), geometry.mode)
+            image = read_image(f"{settings.root}/{source.file}", geometry.mode)
             pixels[len(chunk.ok)] = geometry.apply(image)
         except ImageError as error:
             chunk.failures.append(Failure(path=source.path, reason=str(error)))

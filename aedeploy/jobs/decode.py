@@ -8,7 +8,7 @@ from pathlib import Path
 from aedeploy.bundle.manifest import Role
 from aedeploy.jobs.chunk import Chunk, finite_rows
 from aedeploy.jobs.gate import ReadingGate
-from aedeploy.jobs.latents import open_latents
+from aedeploy.jobs.latents import read_rows
 from aedeploy.jobs.spec import Output, Settings, Source
 from aedeploy.jobs.tree import SHARD_IMAGES, sync_images, write_images
 from aedeploy.runtime.codec import Codec
@@ -26,9 +26,12 @@ class Work:
         self._settings = settings
         self._codec = codec
 
+    def files(self, number: int) -> tuple[str, ...]:
+        return ()
+
     def chunk(self, sources: Sequence[Source], gate: ReadingGate) -> Chunk:
         first = sources[0].row
-        rows = open_latents(Path(self._settings.root, sources[0].file)).latents(first, sources[-1].row + 1)
+        rows = read_rows(Path(self._settings.root, sources[0].file), first, sources[-1].row + 1)
         latent = rows[[source.row - first for source in sources]]
         chunk = Chunk(processed=sources, ok=list(sources), arrays={"latent": latent})
         chunk.keep(finite_rows(latent), "its latent has NaN or infinity")
@@ -38,6 +41,6 @@ class Work:
             write_images(self._settings, chunk)
         return chunk
 
-    def commit(self, number: int, chunks: Sequence[Chunk]) -> Output | None:
+    def commit(self, number: int, chunks: Sequence[Chunk]) -> tuple[Output, ...]:
         sync_images(self._settings, chunks)
-        return None
+        return ()

@@ -11,7 +11,7 @@ from aedeploy.bundle.manifest import Role
 from aedeploy.images.pixels import to_floats
 from aedeploy.jobs.chunk import Chunk, finite_rows, read_chunk
 from aedeploy.jobs.gate import ReadingGate
-from aedeploy.jobs.latents import LatentsContract, write_latents
+from aedeploy.jobs.latents import LatentsContract, latents_files, write_latents
 from aedeploy.jobs.spec import Output, Settings, Source
 from aedeploy.runtime.codec import Codec
 
@@ -19,7 +19,7 @@ ROLE: Role = "encoder"
 
 # What the latents of one shard may take in memory, and how many images at most are lost when a job is killed.
 _SHARD_BYTES = 64 * 2**20
-_SHARD_IMAGES = 2048
+_SHARD_IMAGES = 4096
 
 
 class Work:
@@ -39,6 +39,9 @@ class Work:
         row = sum(int(np.prod(array.shape[1:])) * array.itemsize for array in outputs.values())
         self.shard_images = max(1, min(_SHARD_IMAGES, _SHARD_BYTES // row))
 
+    def files(self, number: int) -> tuple[str, ...]:
+        return latents_files(self._settings.latent_format, number, self._contract.shapes)
+
     def chunk(self, sources: Sequence[Source], gate: ReadingGate) -> Chunk:
         with gate.reading(len(sources)):
             chunk = read_chunk(self._settings, self._codec.geometry, sources)
@@ -49,12 +52,12 @@ class Work:
             chunk.keep(finite_rows(chunk.arrays[name]), f"the encoder gave NaN or infinity in {name!r}")
         return chunk
 
-    def commit(self, number: int, chunks: Sequence[Chunk]) -> Output | None:
+    def commit(self, number: int, chunks: Sequence[Chunk]) -> tuple[Output, ...]:
         full = [chunk for chunk in chunks if chunk.ok]
         if not full:
-            return None
+            return ()
         folder = Path(self._settings.output)
         outputs = {name: np.concatenate([chunk.arrays[name] for chunk in full]) for name in full[0].arrays}
         paths = [source.path for chunk in full for source in chunk.ok]
-        written = write_latents(folder, number, self._settings.latent_format, self._contract, paths, outputs)
-        return Output(file=written.name, bytes=written.stat().st_size)
+        write_latents(folder, number, self._settings.latent_format, self._contract, paths, outputs)
+        return tuple(Output(file=name, bytes=(folder / name).stat().st_size) for name in self.files(number))

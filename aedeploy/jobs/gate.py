@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 #: Processor seconds of an image, below which one thread at a time reads.
 _CHEAP = 90e-6
@@ -24,7 +24,8 @@ _CHEAP = 90e-6
 class ReadingGate:
     """Let ``threads`` through at a time, or one while images are cheap."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, clock: Callable[[], float] = time.thread_time) -> None:
+        self._clock = clock  # processor seconds of the calling thread
         self._threads = self._open = threads
         self._inside = 0
         self._changed = threading.Condition()
@@ -35,11 +36,11 @@ class ReadingGate:
         with self._changed:
             self._changed.wait_for(lambda: self._inside < self._open)
             self._inside += 1
-        began = time.thread_time()
+        began = self._clock()
         try:
             yield
         finally:
-            cheap = time.thread_time() - began < _CHEAP * images
+            cheap = self._clock() - began < _CHEAP * images
             with self._changed:
                 self._inside -= 1
                 self._open = 1 if cheap else self._threads

@@ -9,9 +9,10 @@ safetensors   latents-00000.safetensors: one tensor an output; the metadata has 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -19,7 +20,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from aedeploy.errors import ConfigError
-from aedeploy.files import replacing, write_text
+from aedeploy.files import write_bytes, write_text
 from aedeploy.jobs.spec import LatentFormat
 
 _KEY = "aedeploy"
@@ -45,7 +46,7 @@ class LatentsFile(Protocol):
     contract: LatentsContract
 
     def paths(self) -> Sequence[Any]:
-        """The path of every row; whether they are paths is for the caller to check."""
+        """The path of every row; whether they are paths is for the caller to check. Reads all that has checksums."""
         ...
 
     def latents(self, start: int, stop: int) -> np.ndarray:
@@ -66,7 +67,9 @@ def write_latents(
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
-    return _WRITERS[format](folder, number, contract, paths, outputs)
+    files = [folder / name for name in latents_files(format, number, outputs)]
+    _WRITERS[format](files, contract, paths, outputs)
+    return files[-1]
 
 
 def open_latents(path: Path) -> LatentsFile:
@@ -78,12 +81,42 @@ def open_latents(path: Path) -> LatentsFile:
     opener = _OPENERS.get(path.suffix)
     if opener is None:
         raise ConfigError(f"{path} holds no latents by its name: known are {', '.join(_OPENERS)}.")
-    try:
+    with _told(path):
         return opener(path)
+
+
+def read_paths(path: Path) -> tuple[LatentsContract, Sequence[Any]]:
+    """Whose latents a file holds, and the path of every row, from a file that is whole.
+
+    Raises:
+        ConfigError: as :func:`open_latents`, or something in it is damaged.
+    """
+    opened = open_latents(path)
+    with _told(path):
+        return opened.contract, opened.paths()
+
+
+def read_rows(path: Path, start: int, stop: int) -> np.ndarray:
+    """Rows [start, stop) of a file as float32 [rows, *shape]; a missing row is NaN.
+
+    Raises:
+        ConfigError: as :func:`read_paths`.
+    """
+    opened = open_latents(path)
+    with _told(path):
+        return opened.latents(start, stop)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say in one line what is wrong with a file."""
+    try:
+        yield
     except ConfigError:
         raise
     except Exception as error:  # pyarrow, safetensors, numpy and json raise errors of their own for a broken file
-        raise ConfigError(f"{path} cannot be read as latents ({error}): encode the images again.") from None
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path} cannot be read as latents ({reason}): encode the images again.") from None
 
 
 def is_latents(name: str) -> bool:
@@ -91,10 +124,11 @@ def is_latents(name: str) -> bool:
     return name.endswith((".parquet", ".safetensors")) or (name.startswith("latent-") and name.endswith(".json"))
 
 
-def shard_number(name: str) -> int | None:
-    """The number of the shard whose file this is, by the names that :func:`write_latents` gives; None: of none."""
-    match = re.fullmatch(r"[a-z]+-(\d{5,})\.(?:parquet|npy|json|safetensors)", name)
-    return int(match[1]) if match else None
+def latents_files(format: LatentFormat, number: int, outputs: Iterable[str]) -> tuple[str, ...]:
+    """The names of all files that :func:`write_latents` writes as file ``number``; last the one that decode reads."""
+    if format == "npy":
+        return (*(f"{name}-{number:05d}.npy" for name in outputs), f"latent-{number:05d}.json")
+    return (f"part-{number:05d}.parquet" if format == "parquet" else f"latents-{number:05d}.safetensors",)
 
 
 def _contract_of(values: Mapping[str, Any] | None, path: Path) -> LatentsContract:
@@ -106,8 +140,8 @@ def _contract_of(values: Mapping[str, Any] | None, path: Path) -> LatentsContrac
 
 
 def _write_parquet(
-    folder: Path, number: int, contract: LatentsContract, paths: Sequence[str], outputs: Mapping[str, np.ndarray]
-) -> Path:
+    files: Sequence[Path], contract: LatentsContract, paths: Sequence[str], outputs: Mapping[str, np.ndarray]
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -116,18 +150,19 @@ def _write_parquet(
         flat = np.ascontiguousarray(array.reshape(len(array), -1))
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])
     table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(asdict(contract))})
-    target = folder / f"part-{number:05d}.parquet"
     row_bytes = sum(array[0].nbytes for array in outputs.values())
-    with replacing(target) as partial:
+    # In memory first, here and below: what a full disk says is then the system's own word.
+    stream = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        stream,
+        row_group_size=max(1, _GROUP_BYTES // row_bytes),
         # Latents hardly repeat: a dictionary of them, or compression, costs time and saves nothing.
-        pq.write_table(
-            table,
-            partial,
-            row_group_size=max(1, _GROUP_BYTES // row_bytes),
-            use_dictionary=False,
-            compression={"path": "zstd"} | dict.fromkeys(outputs, "none"),
-        )
-    return target
+        use_dictionary=False,
+        compression={"path": "zstd"} | dict.fromkeys(outputs, "none"),
+        write_page_checksum=True,
+    )
+    write_bytes(files[-1], memoryview(stream.getvalue()))
 
 
 class ParquetLatents:
@@ -138,7 +173,7 @@ class ParquetLatents:
         import pyarrow.parquet as pq
 
         self._path = path
-        self._file = pq.ParquetFile(path)
+        self._file = pq.ParquetFile(path, page_checksum_verification=True)
         schema = self._file.schema_arrow
         self.contract = _contract_of(json.loads((schema.metadata or {}).get(_KEY.encode(), "null")), path)
         width = int(np.prod(self.contract.shapes["latent"]))
@@ -148,7 +183,10 @@ class ParquetLatents:
             raise ConfigError(f"{path} has latents of type {schema.field('latent').type}, not of {width} float32 each.")
 
     def paths(self) -> Sequence[Any]:
-        paths: list[Any] = self._file.read(columns=["path"])["path"].to_pylist()
+        paths: list[Any] = []
+        for group in range(self._file.num_row_groups):
+            # The latents are let go: damage in them is to be known before anything is made of the others.
+            paths += self._file.read_row_group(group, columns=["path", "latent"])["path"].to_pylist()
         return paths
 
     def latents(self, start: int, stop: int) -> np.ndarray:
@@ -174,15 +212,14 @@ def _rows_of(column: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _write_npy(
-    folder: Path, number: int, contract: LatentsContract, paths: Sequence[str], outputs: Mapping[str, np.ndarray]
-) -> Path:
-    for name, array in outputs.items():
-        with replacing(folder / f"{name}-{number:05d}.npy") as partial, partial.open("wb") as stream:
-            np.save(stream, array)
+    files: Sequence[Path], contract: LatentsContract, paths: Sequence[str], outputs: Mapping[str, np.ndarray]
+) -> None:
+    for file, array in zip(files[:-1], outputs.values(), strict=True):
+        stream = io.BytesIO()
+        np.save(stream, array)
+        write_bytes(file, stream.getbuffer())
     # The index last: where it is, the arrays are.
-    target = folder / f"latent-{number:05d}.json"
-    write_text(target, json.dumps({"contract": asdict(contract), "paths": list(paths)}, ensure_ascii=False) + "\n")
-    return target
+    write_text(files[-1], json.dumps({"contract": asdict(contract), "paths": list(paths)}, ensure_ascii=False) + "\n")
 
 
 class NpyLatents:
@@ -203,16 +240,13 @@ class NpyLatents:
 
 
 def _write_safetensors(
-    folder: Path, number: int, contract: LatentsContract, paths: Sequence[str], outputs: Mapping[str, np.ndarray]
-) -> Path:
-    from safetensors.numpy import save_file
+    files: Sequence[Path], contract: LatentsContract, paths: Sequence[str], outputs: Mapping[str, np.ndarray]
+) -> None:
+    from safetensors.numpy import save
 
     # One key: safetensors writes several in an order that changes from run to run.
     index = json.dumps({"contract": asdict(contract), "paths": list(paths)}, ensure_ascii=False)
-    target = folder / f"latents-{number:05d}.safetensors"
-    with replacing(target) as partial:
-        save_file({name: np.ascontiguousarray(array) for name, array in outputs.items()}, partial, {_KEY: index})
-    return target
+    write_bytes(files[-1], save({name: np.ascontiguousarray(array) for name, array in outputs.items()}, {_KEY: index}))
 
 
 class SafetensorsLatents:
@@ -244,7 +278,7 @@ def _check_array(path: Path, shape: tuple[int, ...], dtype: str, contract: Laten
         )
 
 
-Writer = Callable[[Path, int, LatentsContract, Sequence[str], Mapping[str, np.ndarray]], Path]
+Writer = Callable[[Sequence[Path], LatentsContract, Sequence[str], Mapping[str, np.ndarray]], None]
 _WRITERS: dict[LatentFormat, Writer] = {
     "parquet": _write_parquet,
     "npy": _write_npy,

@@ -1,15 +1,16 @@
 """What is done and what failed, in ``OUT/.aedeploy/ledger.jsonl``: append-only, one line a shard.
 
-The first line says what job it is and its fingerprint; each other line is a finished shard, written after its
-outputs are in place: ``{"shard": 3, "output": {"file", "bytes"} | null, "inputs": [[path, bytes, mtime_ns], …],
-"failures": [[path, reason], …]}``. Of an input in several lines, the last counts.
+The first line says what job it is and its fingerprint. A run whose shards have files of their own begins with their
+names, ``{"begun": [file, …]}``, so that what a killed run left is known as ours. Each other line is a finished shard,
+written after its outputs are in place: ``{"shard": 3, "outputs": [{"file", "bytes"}, …], "inputs": [[path, bytes,
+mtime_ns], …], "failures": [[path, reason], …]}``. Of an input in several lines, the last counts.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +40,8 @@ class Record:
 
     fingerprint: Mapping[str, Any]
     entries: dict[str, Entry] = field(default_factory=dict)
-    outputs: dict[int, Output | None] = field(default_factory=dict)  # of every shard
+    outputs: dict[int, tuple[Output, ...]] = field(default_factory=dict)  # of every shard
+    files: set[str] = field(default_factory=set)  # all that a run wrote, or was about to write, in the output folder
 
 
 def read_ledger(output: Path) -> Record | None:
@@ -68,6 +70,15 @@ def read_ledger(output: Path) -> Record | None:
     return record
 
 
+def ledger_state(output: Path) -> tuple[int, int] | None:
+    """What changes whenever anybody writes to the ledger in ``output``; None while there is nothing in it."""
+    try:
+        status = (output / LEDGER_FILE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return (status.st_size, status.st_mtime_ns) if status.st_size else None
+
+
 def _lines(path: Path) -> Iterator[Any]:
     with path.open("rb") as stream:
         for line in stream:
@@ -76,10 +87,13 @@ def _lines(path: Path) -> Iterator[Any]:
 
 
 def _add(record: Record, line: Mapping[str, Any]) -> None:
+    if "begun" in line:
+        record.files.update(line["begun"])
+        return
     failed = {path for path, _ in line["failures"]}
     for path, size, mtime_ns in line["inputs"]:
         record.entries[path] = Entry(bytes=size, mtime_ns=mtime_ns, ok=path not in failed, shard=line["shard"])
-    record.outputs[line["shard"]] = Output(**line["output"]) if line["output"] else None
+    record.outputs[line["shard"]] = tuple(Output(**output) for output in line["outputs"])
 
 
 class LedgerWriter:
@@ -100,20 +114,22 @@ class LedgerWriter:
             os.close(self._file)
             raise
 
-    def begin(self, fingerprint: Mapping[str, Any], *, restart: bool = False) -> None:
-        """Go on where an earlier run ended, or start: always, with ``restart``."""
+    def begin(self, fingerprint: Mapping[str, Any], files: Sequence[str] = (), *, restart: bool = False) -> None:
+        """Go on where an earlier run ended, or start: always, with ``restart``. ``files`` are about to be written."""
         if restart:
             os.ftruncate(self._file, 0)
         self._drop_unfinished_line()
         if os.fstat(self._file).st_size == 0:
             self._append({"aedeploy_ledger": _VERSION, "fingerprint": dict(fingerprint)})
+        if files:
+            self._append({"begun": list(files)})
 
     def add(self, report: ShardReport) -> None:
         """Commit a shard: on the disk when this returns."""
         self._append(
             {
                 "shard": report.number,
-                "output": asdict(report.output) if report.output else None,
+                "outputs": [asdict(output) for output in report.outputs],
                 "inputs": [[source.path, source.bytes, source.mtime_ns] for source in report.processed],
                 "failures": [[failure.path, failure.reason] for failure in report.failures],
             }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from aedeploy.errors import ConfigError
 from aedeploy.files import PARTIAL_SUFFIX
-from aedeploy.jobs.spec import OutputNames
+from aedeploy.jobs.spec import OutputNames, Source
 
 # Where A.png and a.png are one file, as file systems are set up there.
 _CASELESS = sys.platform in ("darwin", "win32")
@@ -61,6 +61,26 @@ def check_folders(source: Path, output: Path) -> None:
         raise ConfigError(f"--out {output} is in the input folder {root}: name a folder outside of it.")
     if output.exists() and not output.is_dir():
         raise ConfigError(f"--out {output} is a file: name a folder.")
+
+
+def check_inputs_kept(source: Path, root: Path, sources: Sequence[Source], output: Path) -> None:
+    """Refuse to write an output into a folder of inputs, wherever ``output`` and the links in it lead.
+
+    Raises:
+        ConfigError: an output would be in the input folder, or beside an input that a link leads to.
+    """
+    top = Path(os.path.realpath(root))
+    taken = {Path(os.path.realpath(f"{root}/{folder}")) for folder in {_folder(one.file) for one in sources}}
+    for folder in sorted({_folder(one.path) for one in sources}):
+        target = Path(os.path.realpath(f"{output}/{folder}"))
+        if target in taken or (source.is_dir() and target.is_relative_to(top)):
+            raise ConfigError(
+                f"--out {output} would put outputs into {target}, where the inputs are: name a folder outside of it."
+            )
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def remove_partials(folder: Path) -> None:

@@ -9,11 +9,10 @@ from itertools import count, groupby, islice
 from pathlib import Path
 
 from aedeploy.errors import ConfigError, JobError
-from aedeploy.jobs.latents import shard_number
-from aedeploy.jobs.ledger import LEDGER_FILE, Record, read_ledger
-from aedeploy.jobs.outputs import check_collisions, check_folders, image_output
+from aedeploy.jobs.ledger import LEDGER_FILE, Record, ledger_state, read_ledger
+from aedeploy.jobs.outputs import check_collisions, check_folders, check_inputs_kept, image_output
 from aedeploy.jobs.request import JobRequest
-from aedeploy.jobs.shard import JOBS, open_work
+from aedeploy.jobs.shard import JOBS, Work, open_work
 from aedeploy.jobs.sources import Inputs, image_inputs, latents_inputs
 from aedeploy.jobs.spec import Failure, Settings, ShardSpec, Source
 from aedeploy.runtime.codec import auto_batch_size, image_geometry
@@ -37,7 +36,9 @@ class Plan:
     done_before: int  # inputs that an earlier run finished
     failures: tuple[Failure, ...]  # inputs that are known already to give no output
     others: tuple[str, ...]  # files that are no inputs by their names
+    files: tuple[str, ...]  # what the shards will write together, in the output folder
     stale: tuple[str, ...]  # outputs of earlier runs that go, relative to the output folder
+    ledger: tuple[int, int] | None  # as it was before it was read
 
     @property
     def left(self) -> int:
@@ -64,7 +65,9 @@ def plan_job(request: JobRequest) -> Plan:
     check_folders(request.source, request.output)
     if request.job != "encode":
         check_collisions((source.path for source in inputs.sources), request.names)
+        check_inputs_kept(request.source, inputs.root, inputs.sources, request.output)
     settings = _settings(request, inputs.root)
+    ledger = ledger_state(request.output)
     earlier = _earlier(request)
     record = None if request.overwrite else earlier
     if record is None:
@@ -74,19 +77,21 @@ def plan_job(request: JobRequest) -> Plan:
         _check_same(record, settings, inputs, request.output)
         kept = frozenset(_shards_still_there(record, request.output))
         new, again = _left(inputs.sources, record, kept, settings)
-    images = open_work(settings).shard_images
+    work = open_work(settings)
     # What failed before is done last and apart, so that the other shards are what they would have been without it.
-    parts = [*_parts(new, images, settings), *_parts(again, images, settings)]
-    free = (number for number in count() if record is None or number not in record.outputs)
+    parts = [*_parts(new, work.shard_images, settings), *_parts(again, work.shard_images, settings)]
+    numbers = list(islice(_free_numbers(work, request, earlier), len(parts)))
     return Plan(
         request=request,
         settings=settings,
         workers=request.workers or available_cores(),
-        shards=tuple(_shard(request, settings, next(free), part) for part in parts),
+        shards=tuple(_shard(request, settings, *pair) for pair in zip(numbers, parts, strict=True)),
         done_before=len(inputs.sources) - len(new) - len(again),
         failures=inputs.failures,
         others=inputs.others,
+        files=tuple(file for number in numbers for file in work.files(number)),
         stale=tuple(_stale(request, earlier, kept)) if earlier else (),
+        ledger=ledger,
     )
 
 
@@ -165,15 +170,19 @@ def _check_same(record: Record, settings: Settings, inputs: Inputs, output: Path
 
 
 def _shards_still_there(record: Record, output: Path) -> Iterator[int]:
-    for number, file in record.outputs.items():
-        if file is None:
-            yield number
-            continue
+    for number, files in record.outputs.items():
         try:
-            if (output / file.file).stat().st_size == file.bytes:
+            if all((output / file.file).stat().st_size == file.bytes for file in files):
                 yield number
         except OSError:
             continue
+
+
+def _free_numbers(work: Work, request: JobRequest, earlier: Record | None) -> Iterator[int]:
+    """Numbers of shards that are not taken: neither by an earlier run, nor by files that somebody else put there."""
+    strangers = set(os.listdir(request.output)) - earlier.files if earlier else set()
+    done = earlier.outputs if earlier and not request.overwrite else {}
+    return (number for number in count() if number not in done and strangers.isdisjoint(work.files(number)))
 
 
 def _left(
@@ -215,10 +224,8 @@ def _shard(request: JobRequest, settings: Settings, number: int, sources: tuple[
 
 def _stale(request: JobRequest, earlier: Record, kept: frozenset[int]) -> Iterator[str]:
     """Outputs of earlier runs that are no longer vouched for: those of killed or altered shards, or all of them."""
-    for name in os.listdir(request.output):
-        number = shard_number(name)
-        if number is not None and number not in kept:
-            yield name
+    vouched = {file.file for number in kept for file in earlier.outputs[number]}
+    yield from (earlier.files - vouched).intersection(os.listdir(request.output))
     names = earlier.fingerprint.get("names")
     if request.overwrite and names is not None:
         yield from (image_output(path, names) for path, entry in earlier.entries.items() if entry.ok)

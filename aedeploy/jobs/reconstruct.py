@@ -24,6 +24,9 @@ class Work:
         self._settings = settings
         self._codec = codec
 
+    def files(self, number: int) -> tuple[str, ...]:
+        return ()
+
     def chunk(self, sources: Sequence[Source], gate: ReadingGate) -> Chunk:
         with gate.reading(len(sources)):
             chunk = read_chunk(self._settings, self._codec.geometry, sources)
@@ -33,6 +36,6 @@ class Work:
             write_images(self._settings, chunk)
         return chunk
 
-    def commit(self, number: int, chunks: Sequence[Chunk]) -> Output | None:
+    def commit(self, number: int, chunks: Sequence[Chunk]) -> tuple[Output, ...]:
         sync_images(self._settings, chunks)
-        return None
+        return ()

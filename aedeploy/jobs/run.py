@@ -11,7 +11,7 @@ from typing import Any
 
 from aedeploy.errors import JobError
 from aedeploy.jobs.engines import Progress, local
-from aedeploy.jobs.ledger import LedgerWriter
+from aedeploy.jobs.ledger import LedgerWriter, ledger_state
 from aedeploy.jobs.outputs import is_inside, remove_partials
 from aedeploy.jobs.plan import Plan
 from aedeploy.jobs.shard import open_work
@@ -62,9 +62,8 @@ def run_job(plan: Plan, stop: threading.Event | None = None) -> Iterator[Progres
         try:
             yield from _carry_out(plan, stop or threading.Event(), tally)
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
             raise JobError(
-                f"{where}{error.strerror or error}. What was finished is kept: "
+                f"Writing to {plan.request.output} failed: {error.strerror or error}. What was finished is kept: "
                 "put that right, and the same command goes on."
             ) from error
         finally:
@@ -88,9 +87,11 @@ def _carry_out(plan: Plan, stop: threading.Event, tally: _Tally) -> Iterator[Pro
     output = plan.request.output
     output.mkdir(parents=True, exist_ok=True)
     with LedgerWriter(output) as ledger:
+        if ledger_state(output) != plan.ledger:
+            raise JobError(f"Another job wrote to {output} meanwhile: run this again.")
         # Before the ledger is emptied: killed in between, it still knows what is to be removed.
         _clear(output, plan)
-        ledger.begin(plan.settings.fingerprint(), restart=plan.request.overwrite)
+        ledger.begin(plan.settings.fingerprint(), plan.files, restart=plan.request.overwrite)
         error = None
         for event in local.run(plan.shards, workers=plan.workers, stop=stop):
             if isinstance(event, Progress):

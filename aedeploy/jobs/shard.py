@@ -8,8 +8,9 @@ What a job does is in the file of its name, as
     ROLE                                   the graph that it runs
     class Work(settings, codec)
         shard_images: int                  how many inputs make a shard, about
+        files(number) → names              what the commit of that shard writes, in the output folder
         chunk(sources, gate) → Chunk       read, run, and write what has a file of its own
-        commit(number, chunks) → Output    write what the whole shard has in one file, or None
+        commit(number, chunks) → Outputs   write what the whole shard has together, if it has
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class Work(Protocol):
 
     shard_images: int
 
+    def files(self, number: int) -> tuple[str, ...]: ...
     def chunk(self, sources: Sequence[Source], gate: ReadingGate) -> Chunk: ...
-    def commit(self, number: int, chunks: Sequence[Chunk]) -> Output | None: ...
+    def commit(self, number: int, chunks: Sequence[Chunk]) -> tuple[Output, ...]: ...
 
 
 class Crew:
@@ -82,16 +84,16 @@ def run_shard(spec: ShardSpec, crew: Crew | None = None) -> ShardReport:
     work, size = open_work(spec.settings), spec.batch_size
     parts = [spec.sources[start : start + size] for start in range(0, len(spec.sources), size)]
     chunks, error = _in_order(work, parts) if crew is None else _side_by_side(work, parts, crew)
-    output = None
+    outputs: tuple[Output, ...] = ()
     try:
-        output = work.commit(spec.number, chunks)
+        outputs = work.commit(spec.number, chunks)
     except OSError as problem:
         chunks, error = [], error or problem
     return ShardReport(
         number=spec.number,
         processed=tuple(source for chunk in chunks for source in chunk.processed),
         failures=tuple(_sorted_failures(chunks)),
-        output=output,
+        outputs=outputs,
         error=error,
     )
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from aedeploy.bundle import Bundle
 from aedeploy.errors import ConfigError, NothingToDoError
 from aedeploy.images.folder import list_images
-from aedeploy.jobs.latents import LatentsContract, is_latents, open_latents
+from aedeploy.jobs.latents import LatentsContract, is_latents, read_paths
 from aedeploy.jobs.outputs import is_inside
 from aedeploy.jobs.spec import Failure, Source
+
+_NOT_UTF8 = "its name is not valid UTF-8: rename it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +36,16 @@ def image_inputs(path: Path) -> Inputs:
     sources, failures = [], []
     for name in listing.images:
         try:
-            name.encode()
+            if not _is_utf8(name):
+                failures.append(Failure(path=_shown(name), reason=_NOT_UTF8))
+                continue
             status = os.stat(f"{listing.root}/{name}")  # noqa: PTH116 - a million of them
             sources.append(Source(path=name, bytes=status.st_size, mtime_ns=status.st_mtime_ns, file=name))
-        except UnicodeEncodeError:
-            failures.append(Failure(path=_shown(name), reason="its name is not valid UTF-8: rename it"))
         except OSError as error:
             failures.append(Failure(path=name, reason=f"it cannot be read: {error.strerror}"))
-    return Inputs(root=listing.root, sources=tuple(sources), failures=tuple(failures), others=listing.others)
+    return Inputs(
+        root=listing.root, sources=tuple(sources), failures=tuple(failures), others=tuple(map(_shown, listing.others))
+    )
 
 
 def latents_inputs(path: Path, bundle: Bundle) -> Inputs:
@@ -59,21 +63,25 @@ def latents_inputs(path: Path, bundle: Bundle) -> Inputs:
     failures: list[Failure] = []
     for name in names:
         try:
-            opened = open_latents(root / name)
-            paths = opened.paths()
+            contract, paths = read_paths(root / name)
         except ConfigError as error:
             if path.is_file():
                 raise
-            failures.append(Failure(path=name, reason=str(error)))
+            failures.append(Failure(path=_shown(name), reason=_shown(str(error))))
             continue
-        _check_maker(opened.contract, bundle, root / name)
+        _check_maker(contract, bundle, root / name)
         status = (root / name).stat()
         for row, image in enumerate(paths):
             if not isinstance(image, str) or not is_inside(image):
                 raise ConfigError(f"{root / name}: the path {image!r} in row {row} leads out of the output folder.")
+            if not _is_utf8(image):
+                failures.append(Failure(path=_shown(image), reason=_NOT_UTF8))
+                continue
             sources.append(Source(path=image, bytes=status.st_size, mtime_ns=status.st_mtime_ns, file=name, row=row))
     if not sources and not failures:
         raise NothingToDoError(f"There are no latents in {path}: decode reads what  aedeploy encode  wrote.")
+    if not sources:
+        raise ConfigError(f"Nothing in {path} can be decoded, such as {failures[0].path}: {failures[0].reason}")
     return Inputs(root=root, sources=tuple(sources), failures=tuple(failures), others=())
 
 
@@ -89,6 +97,18 @@ def _check_maker(contract: LatentsContract, bundle: Bundle, path: Path) -> None:
         raise ConfigError(f"{path} has latents of shape {list(have)}, and {bundle.name} decodes {list(want)}.")
 
 
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _shown(name: str) -> str:
-    """A name that is not UTF-8, so that it can be printed."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A name that may not be UTF-8, so that it can be printed."""
+    try:
+        octets = os.fsencode(name)
+    except UnicodeEncodeError:  # half of a surrogate pair, which no file name has
+        octets = name.encode("utf-8", "backslashreplace")
+    return octets.decode("utf-8", "backslashreplace")

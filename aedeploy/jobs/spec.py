@@ -71,7 +71,7 @@ class ShardSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """The file that a shard wrote for all of its inputs together."""
+    """A file that a shard wrote for all of its inputs together."""
 
     file: str  # relative to the output folder
     bytes: int
@@ -84,5 +84,5 @@ class ShardReport:
     number: int
     processed: tuple[Source, ...]  # ok and failed, in the order of the spec
     failures: tuple[Failure, ...]
-    output: Output | None = None  # None where every input has its own output, or none is ok
+    outputs: tuple[Output, ...] = ()  # none where every input has its own output, or none is ok
     error: Exception | None = None  # what keeps the job from going on

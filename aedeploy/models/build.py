@@ -10,7 +10,7 @@ from pydantic import Field
 
 from aedeploy.bundle import Bundle
 from aedeploy.config import Config, parse
-from aedeploy.errors import ConfigError, IntegrityError
+from aedeploy.errors import ConfigError, IntegrityError, ManifestError
 from aedeploy.models.autoencoder import Autoencoder, Normalisation
 from aedeploy.models.backbones import Backbone
 from aedeploy.names import load_named
@@ -96,13 +96,16 @@ def load_model(bundle: Bundle) -> BuiltModel:
 
     Raises:
         IntegrityError: the weights are missing, altered, or not those of the manifest's recipe.
+        ManifestError: the manifest has no recipe.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    image = bundle.manifest.image
+    image, table = bundle.manifest.image, bundle.manifest.recipe.get("model")
+    if not isinstance(table, Mapping):
+        raise ManifestError(f"The manifest of bundle {bundle.name!r} has no recipe to build its model from.")
     weights = bundle.file(bundle.manifest.weights)
-    built = build_model(bundle.manifest.recipe["model"], (image.channels, image.height, image.width))
+    built = build_model(table, (image.channels, image.height, image.width))
     try:
         built.module.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError) as error:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 
 import numpy as np
 
 from aedeploy.bundle import Bundle
+from aedeploy.bundle.card import write_card
 from aedeploy.bundle.golden import load_samples
 from aedeploy.bundle.manifest import ROLES
-from aedeploy.bundle.store import PARITY_FILE
-from aedeploy.errors import AedeployError, BackendError, BundleError, MissingDependencyError
+from aedeploy.bundle.store import PARITY_FILE, changing
+from aedeploy.errors import AedeployError, BackendError, BundleError, MissingDependencyError, UnknownNameError
 from aedeploy.files import write_json
 from aedeploy.names import load_named
 from aedeploy.parity.compare import compare
@@ -54,14 +56,19 @@ def check_parity(
         MissingDependencyError: torch, or what runs a format, is not installed.
     """
     have = sorted({graph.format for graph in bundle.manifest.graphs})
+    known = {load_named(BACKENDS, name, "backend").FORMAT for name in backend_names()} - {None}
     for format in formats or have:
+        if format not in known:
+            raise UnknownNameError("format", format, known)
         if format not in have:
             raise BundleError(
                 f"Bundle {bundle.name!r} has no {format} graphs (it has {', '.join(have) or 'none'}): "
-                f"run  aedeploy export {bundle.path} --format {format}"
+                f"run  aedeploy export {shlex.quote(str(bundle.path))} --format {format}"
             )
     if not have:
-        raise BundleError(f"Bundle {bundle.name!r} has no exported graph: run  aedeploy export {bundle.path}")
+        raise BundleError(
+            f"Bundle {bundle.name!r} has no exported graph: run  aedeploy export {shlex.quote(str(bundle.path))}"
+        )
     if samples_NHWC is None:
         samples_NHWC = load_samples(bundle.file(bundle.manifest.golden))
     cases = list(image_cases(bundle.manifest.image, samples_NHWC))
@@ -76,14 +83,19 @@ def check_parity(
 
 
 def record_parity(bundle: Bundle, report: ParityReport) -> Bundle:
-    """Write ``parity.json`` and mark each checked graph as passed or failed in the manifest."""
-    write_json(bundle.path / PARITY_FILE, report.as_dict())
-    checked = {graph.format for graph in report.graphs}
-    return bundle.with_graphs(
-        graph.model_copy(update={"parity": "passed" if report.passed(graph.role, graph.format) else "failed"})
-        for graph in bundle.manifest.graphs
-        if graph.format in checked
-    )
+    """Write ``parity.json``, and the verdict on each checked graph into the manifest and the model card."""
+    formats = {graph.format for graph in report.graphs}
+    checked = {(graph.format, graph.role): graph.file for graph in bundle.manifest.graphs if graph.format in formats}
+    with changing(bundle) as current:
+        write_json(bundle.path / PARITY_FILE, report.as_dict())
+        recorded = current.with_graphs(
+            graph.model_copy(update={"parity": "passed" if report.passed(graph.role, graph.format) else "failed"})
+            for graph in current.manifest.graphs
+            # One that was exported again meanwhile is not the one that was checked.
+            if checked.get((graph.format, graph.role)) == graph.file
+        )
+        write_card(recorded)
+    return recorded
 
 
 #: One call to make and what must come out: what is in it, the inputs, the reference's outputs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from types import ModuleType
 
 from aedeploy.bundle import Bundle
@@ -47,7 +48,9 @@ def default_backend(bundle: Bundle) -> str:
         if backend.FORMAT in formats and not backend.missing():
             return name
     has = f"has graphs for {', '.join(sorted(formats))} only" if formats else "has no exported graph yet"
-    raise BackendError(f"Bundle {bundle.name!r} {has}: run  aedeploy export {bundle.path} --format onnx")
+    raise BackendError(
+        f"Bundle {bundle.name!r} {has}: run  aedeploy export {shlex.quote(str(bundle.path))} --format onnx"
+    )
 
 
 def open_graph(

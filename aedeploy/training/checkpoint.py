@@ -21,7 +21,6 @@ from aedeploy.errors import ConfigError, IntegrityError
 from aedeploy.files import write_bytes
 from aedeploy.training.loop import Fit, Progress
 
-CHECKPOINT_FILE = "checkpoint.safetensors"
 _VERSION = 1
 
 
@@ -70,7 +69,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             metadata = json.loads((stored.metadata() or {})["aedeploy"])
             if metadata["version"] == _VERSION:
                 return metadata, {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  # not a dict
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise IntegrityError(f"{path.name} cannot be read ({error}): start anew with --overwrite.") from None
     raise IntegrityError(
         f"{path.name} is of version {metadata['version']}, and this release reads {_VERSION}: "
@@ -88,9 +87,12 @@ def _check_identity(was: Mapping[str, Any], is_now: Mapping[str, Any], path: Pat
     before, now = _flat(was), _flat(json.loads(json.dumps(is_now)))
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
+            # Epochs stand in an identity only where a schedule spans them.
+            why = ", over which its schedule spreads the learning rate" if key == "training.epochs" else ""
             raise ConfigError(
                 f"The run in {path.parent} cannot be resumed with other options: its {key} was {before.get(key)!r}, "
-                f"and is {now.get(key)!r} now; give the same options as then, or train into another folder with --out."
+                f"and is {now.get(key)!r} now{why}; "
+                "give the same options as then, or train into another folder with --out."
             )
 
 

@@ -34,9 +34,10 @@ class TrainingConfig(Config):
 class TrainConfig:
     """One run, resolved.
 
-    ``out`` is the bundle's folder; ``resume`` goes on with the run that was stopped there, ``overwrite`` replaces the
-    bundle that is there. ``tick_seconds``: how often a StepsDone tells of progress, 0 for every step;
-    ``checkpoint_seconds``: how often a long epoch is saved on its way.
+    ``out`` is the bundle's folder, or, when ``numbered``, the first of ``out``, ``out-2``, ``out-3``… that nobody has;
+    ``resume`` goes on with the run that was stopped there, ``overwrite`` replaces the bundle that is there.
+    ``tick_seconds``: how often a StepsDone tells of progress, 0 for every step; ``checkpoint_seconds``: how often a
+    long epoch is saved on its way.
     """
 
     recipe: Recipe
@@ -46,5 +47,6 @@ class TrainConfig:
     device: str = "auto"
     resume: bool = False
     overwrite: bool = False
+    numbered: bool = False
     tick_seconds: float = 0.2
     checkpoint_seconds: float = 120.0

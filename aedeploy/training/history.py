@@ -4,43 +4,60 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from aedeploy.bundle.store import HISTORY_FILE
+from aedeploy.errors import IntegrityError
 from aedeploy.files import write_text
 from aedeploy.training.events import EpochDone
 
 
 class History:
-    """The file, and the training loss of its last epoch. Epochs that a resumed run does again are taken out of it."""
+    """The file, and the training loss of its last epoch. Epochs that a resumed run does again are taken out of it.
+
+    Raises:
+        IntegrityError: a line of it is not an epoch's.
+    """
 
     def __init__(self, folder: Path, epochs_done: int) -> None:
         self.path = folder / HISTORY_FILE
-        lines = [line for line in _read(self.path) if line["epoch"] <= epochs_done] if epochs_done else []
-        self.train_loss: float | None = lines[-1]["train_loss"] if lines else None
-        if self.path.exists():
-            write_text(self.path, "".join(map(_line, lines)))
+        self.train_loss: float | None = None
+        kept = ""
+        for line, epoch, train_loss in _read(self.path) if epochs_done else []:
+            if epoch <= epochs_done:
+                kept, self.train_loss = f"{kept}{line}\n", train_loss
+        self._kept: str | None = kept  # None once the file is this run's
+
+    def begin(self) -> None:
+        """Make the file this run's. Not before there is something of it: what is replaced stays whole until then."""
+        if self._kept is not None:
+            write_text(self.path, self._kept)
+            self._kept = None
 
     def add(self, done: EpochDone) -> None:
         """Append an epoch."""
+        self.begin()
         values = asdict(done)
         del values["epochs"]
         with open(self.path, "a", encoding="utf-8") as stream:
-            stream.write(_line(values))
+            stream.write(json.dumps(values, allow_nan=False) + "\n")
         self.train_loss = done.train_loss
 
 
-def _line(values: dict[str, Any]) -> str:
-    return json.dumps(values, allow_nan=False) + "\n"
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    lines = []
+def _read(path: Path) -> list[tuple[str, int, float]]:
+    """Each line, its epoch, and its training loss."""
+    lines: list[tuple[str, int, float]] = []
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
-            lines.append(json.loads(line))
+            values = json.loads(line)
+            lines.append((line, int(values["epoch"]), float(values["train_loss"])))
     except (OSError, ValueError):
         # Missing, or cut off where a process died: it is a record, not a state, and a run goes on without it.
         pass
-    return lines
+    except (KeyError, TypeError, OverflowError, RecursionError):
+        raise IntegrityError(
+            f"Line {len(lines) + 1} of {path} is not what a run writes of an epoch: "
+            "remove the file, and the run goes on without it."
+        ) from None
+    return [line for line in lines if isfinite(line[2])]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import os
 import platform
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,9 +22,17 @@ from aedeploy import __version__
 from aedeploy.bundle import SCHEMA_VERSION, Bundle, DataRecord, Manifest, Provenance
 from aedeploy.bundle.card import write_card
 from aedeploy.bundle.golden import BATCHES, MOST_SAMPLE_BYTES, MOST_SAMPLES, GoldenCase, save_golden
-from aedeploy.bundle.store import GOLDEN_FILE, WEIGHTS_FILE, open_bundle, record_file
+from aedeploy.bundle.store import (
+    CARD_FILE,
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    WEIGHTS_FILE,
+    open_bundle,
+    record_file,
+    write_manifest,
+)
 from aedeploy.errors import BundleError
-from aedeploy.files import replacing, write_bytes
+from aedeploy.files import locked, replacing, write_bytes
 from aedeploy.models.autoencoder import Autoencoder
 from aedeploy.models.build import BuiltModel
 from aedeploy.models.contract import image_contract, latent_contract
@@ -47,23 +58,61 @@ def publish(
 ) -> Bundle:
     """Write the bundle of ``weights`` into ``out``. What was exported there stays if it is of the same weights.
 
+    A bundle that is there stays whole until all files of the new one are on the disk. Then its manifest goes first and
+    the new one comes last: a manifest never vouches for files that are not its own, wherever the process ends.
+
     Golden vectors are made of held-out images, by PyTorch eager on the CPU in float32.
     """
     samples = sample_images(held_out)
     model = copy.deepcopy(built.module).cpu().eval()
     model.load_state_dict(dict(weights))
-    # Not by save_file, whose files only their owner can read.
-    write_bytes(out / WEIGHTS_FILE, save({name: value.contiguous() for name, value in model.state_dict().items()}))
-    with replacing(out / GOLDEN_FILE) as partial:
-        save_golden(partial, golden_cases(model, samples), samples.permute(0, 2, 3, 1).numpy())
-    manifest = Manifest(
+    with _staging(out) as new:
+        # Not by save_file, whose files only their owner can read.
+        write_bytes(new / WEIGHTS_FILE, save({name: value.contiguous() for name, value in model.state_dict().items()}))
+        with replacing(new / GOLDEN_FILE) as partial:
+            save_golden(partial, golden_cases(model, samples), samples.permute(0, 2, 3, 1).numpy())
+        manifest = _manifest(out.absolute().name, new, built, training)
+        # An export of what was there may be at its end just now.
+        with locked(out):
+            return _replace(out, new, manifest)
+
+
+def _replace(out: Path, new: Path, manifest: Manifest) -> Bundle:
+    """Put the files in ``new`` in the place of those in ``out``."""
+    before = _manifest_in(out)
+    if before and before.digest == manifest.digest and before.recipe.get("model") == manifest.recipe["model"]:
+        manifest = manifest.model_copy(update={"graphs": before.graphs})
+    write_card(Bundle(new, manifest))
+    write_manifest(new, manifest)
+    (out / MANIFEST_FILE).unlink(missing_ok=True)
+    if not manifest.graphs:
+        drop_exports(out)
+    for name in (WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE, MANIFEST_FILE):
+        os.replace(new / name, out / name)
+    return Bundle(out, manifest)
+
+
+@contextmanager
+def _staging(out: Path) -> Iterator[Path]:
+    """A folder in the bundle, so that moving a file out of it is a rename; removed at the end, or by the next run."""
+    folder = out / ".new"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _manifest(name: str, files: Path, built: BuiltModel, training: Training) -> Manifest:
+    return Manifest(
         schema_version=SCHEMA_VERSION,
-        name=out.absolute().name,
+        name=name,
         recipe=training.recipe.as_dict(),
         image=image_contract(built),
         latent=latent_contract(built),
-        weights=record_file(out, WEIGHTS_FILE),
-        golden=record_file(out, GOLDEN_FILE),
+        weights=record_file(files, WEIGHTS_FILE),
+        golden=record_file(files, GOLDEN_FILE),
         metrics=dict(training.metrics),
         provenance=Provenance(
             created=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -73,14 +122,6 @@ def publish(
             data=training.data,
         ),
     )
-    before = _manifest_in(out)
-    if before is not None and before.digest == manifest.digest:
-        manifest = manifest.model_copy(update={"graphs": before.graphs})
-    write_card(Bundle(out, manifest))
-    bundle = Bundle(out, manifest).save(manifest)
-    if not manifest.graphs:
-        drop_exports(out)
-    return bundle
 
 
 def _manifest_in(out: Path) -> Manifest | None:

@@ -5,31 +5,41 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import torch
 
 from aedeploy.bundle import Bundle
+from aedeploy.bundle.store import CHECKPOINT_FILE
 from aedeploy.errors import TrainingError
 from aedeploy.models.autoencoder import Normalisation
 from aedeploy.models.build import BuiltModel, build_model
 from aedeploy.recipes import Recipe
 from aedeploy.runtime.cores import available_cores
-from aedeploy.training.checkpoint import CHECKPOINT_FILE, restore, save_checkpoint
+from aedeploy.training.checkpoint import restore, save_checkpoint
 from aedeploy.training.config import TrainConfig
 from aedeploy.training.data.open import open_source
 from aedeploy.training.data.source import Data
-from aedeploy.training.destination import check_destination, clear
+from aedeploy.training.destination import check_destination, claim
 from aedeploy.training.events import Ended, EpochDone, Event, Started
 from aedeploy.training.history import History
 from aedeploy.training.loop import Fit, batches_of
 from aedeploy.training.measure import metrics
+from aedeploy.training.memory import memory_for
 from aedeploy.training.publish import Training, publish
 from aedeploy.training.randomness import set_randomness
 from aedeploy.training.statistics import pixel_statistics
-from aedeploy.training.validity import CheckedRecipe, check_recipe, choose_device
+from aedeploy.training.validity import (
+    CheckedRecipe,
+    check_batches,
+    check_model_fits,
+    check_names,
+    check_recipe,
+    choose_device,
+)
 
 
 def train(config: TrainConfig, stop: threading.Event | None = None) -> Iterator[Event]:
@@ -41,44 +51,36 @@ def train(config: TrainConfig, stop: threading.Event | None = None) -> Iterator[
 
     Raises:
         ConfigError: an option, the recipe, or both together cannot work.
+        BusyError: another run is writing into the same folder.
         NothingToDoError: there are no images.
         BackendError: the device is not there.
-        TrainingError: the loss is no longer a number; a bundle of the best epoch before is written if there was one.
+        TrainingError: the loss is no longer a number, or memory does not suffice; a bundle of the best epoch before is
+            written if there was one.
         IntegrityError: the checkpoint to resume from is damaged.
     """
     begun = time.perf_counter()
     stop = stop or threading.Event()
     recipe = check_recipe(config.recipe)
     device = choose_device(config.device)
-    check_destination(config.out, resume=config.resume, overwrite=config.overwrite)
+    where = {"resume": config.resume, "overwrite": config.overwrite, "numbered": config.numbered}
+    check_names(config)
+    check_destination(config.out, **where)
     source = open_source(config.data)
     # Torch counts the host's cores, of which a container may have few.
     torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
     with _own_randomness(device):
-        set_randomness(torch.device("cpu"), config.seed, "weights")
         # Before the images are read: a model that cannot take their size is refused here.
+        check_model_fits(recipe, source.image_shape)
+        set_randomness(torch.device("cpu"), config.seed, "weights")
         built = build_model(recipe.recipe.model, source.image_shape)
-        data = source.load()
-        run = _Run(config, recipe, built, data, device)
-        yield run.started((*source.notes, *data.notes))
-        saved = time.perf_counter()
-        try:
-            with closing(run.fit.run(data.train, data.held_out, tick_seconds=config.tick_seconds)) as events:
-                for event in events:
-                    if isinstance(event, EpochDone):
-                        run.history.add(event)
-                    if isinstance(event, EpochDone) or time.perf_counter() - saved > config.checkpoint_seconds:
-                        run.save()
-                        saved = time.perf_counter()
-                    yield event
-                    if stop.is_set():
-                        break
-        except TrainingError as error:
-            raise run.failed(error) from None
-        completed = run.fit.progress.epoch == recipe.training.epochs
-        if not completed:
-            run.save()
-        yield run.ended(completed, begun)
+        with memory_for("the images", "--image-size"):
+            data = source.load()
+        check_batches(recipe, len(data.train))
+        with claim(config.out, **where) as folder:
+            run = _Run(replace(config, out=folder), recipe, built, data, device)
+            yield run.started((*source.notes, *data.notes))
+            yield from run.train(stop)
+            yield run.ended(begun)
 
 
 class _Run:
@@ -95,9 +97,6 @@ class _Run:
         self.identity = _identity(recipe.recipe, config.seed, data)
         if config.resume:
             restore(config.out / CHECKPOINT_FILE, self.fit, self.identity)
-        config.out.mkdir(parents=True, exist_ok=True)
-        if config.overwrite:
-            clear(config.out)
         self.history = History(config.out, self.fit.progress.epoch)
 
     def started(self, notes: tuple[str, ...]) -> Started:
@@ -113,29 +112,54 @@ class _Run:
             notes=notes,
         )
 
-    def save(self) -> None:
+    def train(self, stop: threading.Event) -> Iterator[Event]:
+        """The loop, with all that it leaves on its way."""
+        saved, config = time.perf_counter(), self.config
+        try:
+            with (
+                memory_for("training", "--batch-size, --image-size or the sizes in the recipe"),
+                closing(self.fit.run(self.data.train, self.data.held_out, tick_seconds=config.tick_seconds)) as events,
+            ):
+                for event in events:
+                    if isinstance(event, EpochDone):
+                        self.history.add(event)
+                    if isinstance(event, EpochDone) or time.perf_counter() - saved > config.checkpoint_seconds:
+                        self._save()
+                        saved = time.perf_counter()
+                    yield event
+                    if stop.is_set():
+                        break
+        except TrainingError as error:
+            raise self._failed(error) from None
+        if not self.completed:
+            self._save()
+
+    @property
+    def completed(self) -> bool:
+        return self.fit.progress.epoch == self.fit.config.epochs
+
+    def _save(self) -> None:
+        self.history.begin()
         save_checkpoint(self.config.out / CHECKPOINT_FILE, self.fit, self.identity)
 
-    def ended(self, completed: bool, begun: float) -> Ended:
+    def ended(self, begun: float) -> Ended:
         bundle, figures = self._publish()
         return Ended(
             bundle=bundle,
-            completed=completed,
+            completed=self.completed,
             epochs=self.fit.progress.epoch,
             train_loss=self.history.train_loss,
             metrics=figures,
             seconds=time.perf_counter() - begun,
         )
 
-    def failed(self, error: TrainingError) -> TrainingError:
-        """The error, with what is left: a bundle of the best epoch, or nothing at all."""
+    def _failed(self, error: TrainingError) -> TrainingError:
+        """The error, with what is left: a bundle of the best epoch, or what was there before."""
         if self.fit.best:
             bundle, _ = self._publish()
             return TrainingError(
                 f"{error} The weights of epoch {self.fit.progress.best_epoch} are kept in {bundle.path}."
             )
-        with suppress(OSError):
-            self.config.out.rmdir()
         return error
 
     def _publish(self) -> tuple[Bundle, dict[str, float | int | None]]:

@@ -8,16 +8,19 @@ import torch
 
 from aedeploy.config import parse
 from aedeploy.errors import BackendError, ConfigError, UnknownNameError
-from aedeploy.models.build import resolve_model
+from aedeploy.models.build import build_model, resolve_model
 from aedeploy.names import load_named
 from aedeploy.recipes import Recipe
 from aedeploy.runtime.backends.torchscript import check_torch_device
-from aedeploy.training.config import TrainingConfig
+from aedeploy.training.config import TrainConfig, TrainingConfig
 from aedeploy.training.corruption import Corruptions, build_corruptions
+from aedeploy.training.data.source import data_name
+from aedeploy.training.memory import available_memory, gibibytes, size_of_weights
 from aedeploy.training.objective import Objective, build_objective
 from aedeploy.training.objectives import Premises
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+_BATCH_NORM = "model.backbone.batch_norm = true needs at least two images in a batch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,8 @@ def check_recipe(recipe: Recipe) -> CheckedRecipe:
     objective = build_objective(recipe.objective, premises)
     corruptions = build_corruptions(recipe.corruption)
     training = parse(TrainingConfig, recipe.training, "training")
+    if model["backbone"].get("batch_norm") and training.batch_size == 1:
+        raise ConfigError(f"{_BATCH_NORM}, and training.batch_size is 1: give a larger --batch-size, or leave it out.")
     resolved = replace(
         recipe,
         model=model,
@@ -57,6 +62,58 @@ def check_recipe(recipe: Recipe) -> CheckedRecipe:
         training=training.model_dump(mode="json"),
     )
     return CheckedRecipe(recipe=resolved, objective=objective, corruptions=corruptions, training=training)
+
+
+def check_batches(recipe: CheckedRecipe, images: int) -> None:
+    """Refuse a single training image where the model normalises by the statistics of a batch.
+
+    Raises:
+        ConfigError: as above.
+    """
+    if recipe.recipe.model["backbone"].get("batch_norm") and images == 1:
+        raise ConfigError(f"{_BATCH_NORM}, and there is one image to train on: give more images, or leave it out.")
+
+
+def check_model_fits(recipe: CheckedRecipe, image_shape: tuple[int, int, int]) -> None:
+    """Refuse a model whose weights the memory cannot hold twice, as training does; nothing of their size is made.
+
+    Raises:
+        ConfigError: as above, or as :func:`aedeploy.models.build.build_model`.
+    """
+    _, height, width = image_shape
+    latent_dim = recipe.recipe.model["latent_dim"]
+    sizes = f"images of {height}×{width} and model.latent_dim = {latent_dim}"
+    remedy = "lower --image-size, --latent-dim or the sizes in model.backbone"
+    try:
+        size = size_of_weights(lambda: build_model(recipe.recipe.model, image_shape).module)
+    except (RuntimeError, OverflowError, MemoryError, TypeError):
+        # Beyond the 64 bits in which PyTorch counts.
+        raise ConfigError(f"There can be no model for {sizes}, it would be too large: {remedy}.") from None
+    free = available_memory()
+    if 2 * size > free:
+        raise ConfigError(
+            f"A model for {sizes} has {gibibytes(size)} of weights, and training keeps them at least twice in "
+            f"{gibibytes(free)} of memory: {remedy}."
+        )
+
+
+def check_names(config: TrainConfig) -> None:
+    """Refuse names that are not UTF-8: a manifest, which holds them, is.
+
+    Raises:
+        ConfigError: as above.
+    """
+    named = {
+        "--out": (str(config.out), config.out.absolute().name),
+        "--data": (config.data.data, data_name(config.data.data)),
+        "--variant": (config.recipe.name,),
+    }
+    for option, names in named.items():
+        for name in names:
+            try:
+                name.encode()
+            except UnicodeEncodeError:
+                raise ConfigError(f"{option}: the name {name!r} is not valid UTF-8: rename it.") from None
 
 
 def choose_device(name: str) -> torch.device:

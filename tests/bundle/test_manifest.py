@@ -64,7 +64,7 @@ def test_a_newer_schema_is_refused_by_its_version_whatever_else_it_says(values: 
     assert "upgrade aedeploy" in message
 
 
-@pytest.mark.parametrize("version", [0, -1, "1.0.0", None, 1.5])
+@pytest.mark.parametrize("version", [0, -1, "1.0.0", "1", "2", 2.0, True, None, 1.5])
 def test_a_version_that_never_was_is_refused(values: dict[str, Any], version: object) -> None:
     assert "'schema_version'" in message_of(changed(values, "schema_version", version))
 
@@ -167,3 +167,12 @@ def test_the_published_schema_accepts_a_manifest_and_is_as_strict(values: dict[s
     assert list(validator.iter_errors(values)) == []
     for place, value in [("extra", 1), ("image.channels", 2), ("weights.sha256", "x"), ("graphs.0.extra", 1)]:
         assert not validator.is_valid(changed(values, place, value)), place
+
+
+def test_two_graphs_of_one_format_and_role_are_refused(values: dict[str, Any]) -> None:
+    assert "two graphs of the same format and role" in message_of({**values, "graphs": values["graphs"][:1] * 2})
+
+
+def test_a_model_without_a_latent_has_no_encoder(values: dict[str, Any]) -> None:
+    assert any(graph["role"] == "encoder" for graph in values["graphs"])
+    assert "autoencoder graph only" in message_of({**values, "latent": None})

@@ -111,3 +111,30 @@ def test_a_pipe_that_closes_early_is_no_traceback(tmp_path: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert b"Traceback" not in process.stderr.read()
+
+
+def test_wrong_usage_is_a_json_object_too(tmp_path: Path) -> None:
+    done = subprocess.run([COMMAND, "encode", "--json"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["exit_code"] == 2
+    assert "Missing argument" in done.stderr
+
+
+def test_a_fault_of_ours_is_one_sentence_and_one_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down() -> None:
+        raise ZeroDivisionError("something of ours")
+
+    monkeypatch.setattr("aedeploy.recipes.recipe_names", break_down)
+    result = run(app, ["list", "variants", "--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"]["type"] == "ZeroDivisionError"
+    assert "something of ours" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Traceback" in run(app, ["list", "variants", "--debug"]).stderr
+
+
+def test_a_name_with_brackets_is_not_markup(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "model [v2]")
+    bundle.save(bundle.manifest.model_copy(update={"name": "x[/y]"}))
+    assert "x[/y]" in run(app, ["inspect", str(bundle.path)]).stdout
+    assert "model [v2]" in run(app, ["verify", str(bundle.path)]).stdout

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
+from tiny_bundle import write_tiny_bundle
 from typer.testing import CliRunner
 
+from aedeploy.bundle import open_bundle
 from aedeploy.cli.app import app
 
 
@@ -29,3 +31,12 @@ def test_the_demo_does_all_that_it_says(tmp_path: Path, monkeypatch: pytest.Monk
         assert len(list((files / folder).glob("*.png"))) == 200
     assert parquet.read_table(files / "latents").num_rows == 200
     assert (tmp_path / report["picture"]).is_file()
+
+
+def test_the_demo_replaces_nothing_that_it_did_not_make(tmp_path: Path) -> None:
+    own = write_tiny_bundle(tmp_path / "own")
+    result = CliRunner().invoke(app, ["demo", "--out", str(own.path)])
+    assert result.exit_code == 2
+    assert "no demo made it" in result.stderr
+    assert open_bundle(own.path).manifest == own.manifest
+    assert not (tmp_path / "own-files").exists()

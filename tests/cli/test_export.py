@@ -146,7 +146,8 @@ def test_verify_of_a_good_bundle(exported: Path) -> None:
         (["export", "--format", "onxx"], 2, "did you mean 'onnx'"),
         (["export", "--format", "torchscript", "--opset", "20"], 2, "no meaning for torchscript"),
         (["export", "--opset", "3"], 2, "--opset 3"),
-        (["parity", "--format", "openvino"], 1, "no openvino graphs"),
+        (["export", "--opset", "0"], 2, "--opset 0"),
+        (["parity", "--format", "onxx"], 2, "did you mean 'onnx'"),
     ],
 )
 def test_wrong_arguments_get_one_sentence(exported: Path, arguments: list[str], code: int, said: str) -> None:

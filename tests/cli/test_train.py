@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from typer.testing import CliRunner
 
-from aedeploy.bundle import open_bundle
+from aedeploy.bundle import Bundle, open_bundle
 from aedeploy.cli.app import app
+from aedeploy.errors import BundleError
 
 run = CliRunner().invoke
 
@@ -35,6 +37,25 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def process(*arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "aedeploy", "train", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def process_killed_at(event: str, path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """``aedeploy train``, killed as it is about to rename something to ``path``, or to remove it."""
+    watched = (
+        "import os, runpy, signal, sys\n"
+        "def watch(event, arguments):\n"
+        f"    if event == {event!r} and os.fspath(arguments[{int(event == 'os.rename')}]) == {path!r}:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "sys.addaudithook(watch)\n"
+        "runpy.run_module('aedeploy', run_name='__main__')\n"
+    )
+    command = [sys.executable, "-c", watched, "train", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def assert_whole(bundle: Bundle) -> None:
+    for record in bundle.files():
+        bundle.file(record)
 
 
 def digests(bundle: Path) -> tuple[str, list[dict]]:
@@ -120,6 +141,9 @@ def test_a_recipe_of_ones_own(data: Path) -> None:
         (["--held-out=0.5"], 2, "digits has a fixed split"),
         (["--resume"], 2, "no run digits-ae to resume"),
         (["--out=floats.npz"], 2, "is a file"),
+        (["--out=o\udcff"], 2, r"--out: the name 'o\udcff' is not valid UTF-8"),
+        (["--data=d\udcff"], 2, r"--data: the name 'd\udcff' is not valid UTF-8"),
+        (["--latent-dim=100000000000"], 2, "lower --image-size, --latent-dim"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(
@@ -158,7 +182,15 @@ def test_exploding_says_what_to_try() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_bundle_and_the_command_that_goes_on(data: Path, number: signal.Signals) -> None:
     """Interrupted wherever that happens to be, and resumed as told: the same weights as without the interruption."""
-    arguments = ["--data=tiny.npz", *TINY, "--epochs=100000", "--set=corruption.gaussian.sigma=0.1", "--out=a run"]
+    arguments = [
+        "--data=tiny.npz",
+        *TINY,
+        "--epochs=100000",
+        "--set=corruption.gaussian.sigma=0.1",
+        "--out=a run",
+        "--device=cpu",
+        "--workers=1",
+    ]
     interrupted = process(*arguments)
     assert interrupted.stderr is not None
     for line in interrupted.stderr:
@@ -169,12 +201,13 @@ def test_a_signal_leaves_a_bundle_and_the_command_that_goes_on(data: Path, numbe
     assert interrupted.returncode == 130
     assert "next:  aedeploy export" in stdout
     bundle = open_bundle(data / "a run")
-    for record in bundle.files():
-        bundle.file(record)
+    assert_whole(bundle)
     done = bundle.manifest.metrics["epochs"]
     assert isinstance(done, int)
     command = stderr.rpartition("  aedeploy train ")[2].strip()
     assert command.endswith("'--out=a run' --resume")
+    assert " --workers=1 " in command
+    assert " --device=cpu " in command
 
     import shlex
 
@@ -197,3 +230,88 @@ def test_ctrl_c_before_the_first_step_leaves_nothing(data: Path) -> None:
     assert starting.returncode in (130, -signal.SIGINT)
     for folder in (data / "artifacts").glob("*"):
         open_bundle(folder)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_killed_within_an_epoch_and_resumed_it_ends_as_if_left_alone(data: Path) -> None:
+    arguments = ["--data=tiny.npz", *TINY, "--set=corruption.gaussian.sigma=0.1"]
+    killed = process(*arguments, "--epochs=100000", "--out=killed")
+    assert killed.stderr is not None
+    for line in killed.stderr:
+        if line.startswith("epoch      3/"):
+            break
+    killed.kill()
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    with pytest.raises(BundleError, match=r"not a bundle yet: .* aedeploy train --resume --out killed "):
+        open_bundle("killed")
+    with safe_open("killed/checkpoint.safetensors", framework="numpy") as stored:
+        done = json.loads(stored.metadata()["aedeploy"])["progress"]["epoch"]
+    for out, more in (("killed", ["--resume"]), ("whole", [])):
+        result = run(app, ["train", *arguments, f"--epochs={done + 3}", f"--out={out}", *more])
+        assert result.exit_code == 0, result.stderr
+    assert digests(data / "killed") == digests(data / "whole")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("event", "name", "stays"),
+    [
+        ("os.rename", ".new/weights.safetensors", True),
+        ("os.rename", ".new/bundle.json", True),
+        ("os.remove", "bundle.json", True),
+        ("os.rename", "weights.safetensors", False),
+        ("os.rename", "golden.safetensors", False),
+        ("os.rename", "README.md", False),
+        ("os.rename", "bundle.json", False),
+    ],
+)
+def test_a_bundle_replaced_by_a_killed_process_is_whole_or_none(data: Path, event: str, name: str, stays: bool) -> None:
+    arguments = ["train", "--data=tiny.npz", *TINY, "--out=run", "--json"]
+    run(app, [*arguments, "--epochs=1"])
+    before = open_bundle("run")
+    killed = process_killed_at(event, f"run/{name}", *arguments[1:], "--epochs=5", "--resume")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    if stays:
+        assert open_bundle("run") == before
+        assert_whole(before)
+    else:
+        with pytest.raises(BundleError, match="aedeploy train --resume --out run "):
+            open_bundle("run")
+    resumed = run(app, [*arguments, "--epochs=5", "--resume"])
+    assert resumed.exit_code == 0, resumed.stderr
+    assert_whole(open_bundle("run"))
+    assert open_bundle("run").manifest.metrics["epochs"] == 5
+    assert not (data / "run" / ".new").exists()
+
+
+def test_two_at_once_have_a_folder_each(data: Path) -> None:
+    both = [process("--data=tiny.npz", *TINY, "--epochs=1", f"--seed={seed}", "--json") for seed in (1, 2)]
+    found = [json.loads(each.communicate(timeout=60)[0])["bundle"] for each in both]
+    assert {Path(bundle).name for bundle in found} == {"tiny-mlp-32", "tiny-mlp-32-2"}
+    assert [open_bundle(bundle).manifest.provenance.seed for bundle in found] == [1, 2]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+def test_on_a_terminal_there_is_a_bar_and_it_goes_again(data: Path) -> None:
+    import pty
+
+    reader, writer = pty.openpty()
+    command = [sys.executable, "-m", "aedeploy", "train", "--data=tiny.npz", *TINY, "--epochs=3"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=writer, text=True, env=environment) as running:
+        os.close(writer)
+        shown = b""
+        try:
+            while piece := os.read(reader, 4096):
+                shown += piece
+        except OSError:  # what Linux says when the other end is closed
+            pass
+        os.close(reader)
+        assert running.stdout is not None
+        stdout = running.stdout.read()
+    assert running.returncode == 0
+    assert "epoch 3/3" in shown.decode()
+    assert "━" in shown.decode()
+    assert shown.decode().rfind("\x1b[?25h") > shown.decode().rfind("\x1b[?25l")  # the cursor is shown again
+    assert "\x1b" not in stdout

@@ -50,6 +50,10 @@ def test_refuses_what_is_too_long_a_damaged_gzip_labels_and_other_files(tmp_path
         "zip": (gzip.compress(content)[:-20], "damaged gzip"),
         "labels": (bytes([0, 0, 8, 1, 0, 0, 0, 2, 1, 2]), r"shape \[2\], not images"),
         "empty": (idx_bytes(some_images(0)), "not images"),
+        "vast": (bytes([0, 0, 8, 3]) + b"\xff" * 12 + b"abc", r"promises \[4294967295, .* and holds 3: it is damaged"),
+        "vast zip": (gzip.compress(bytes([0, 0, 8, 3]) + b"\xff" * 12), "holds 0: it is damaged"),
+        "vast and empty": (bytes([0, 0, 8, 3]) + bytes(4) + b"\xff" * 8, "not images"),
+        "many dimensions": (bytes([0, 0, 8, 255]) + b"\0\0\0\1" * 255 + b"a", "not images"),
         "floats": (bytes([0, 0, 0x0D, 3]) + content[4:], "not an idx file of bytes"),
         "text": (b"hello world", "not an idx file"),
     }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,11 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     for name, content in {"text": b"no zip", "cut": whole[:-30], "altered": altered, "empty": b""}.items():
         (tmp_path / f"{name}.npz").write_bytes(content)
         with pytest.raises(ConfigError, match=f"{name}.npz cannot be read"):
+            read_npz_images(tmp_path / f"{name}.npz")
+    for name, shape in {"vast": (2**50, 8, 8), "overflowing": (2**62, 2**62, 2**62)}.items():
+        with zipfile.ZipFile(tmp_path / f"{name}.npz", "w") as archive, archive.open("images.npy", "w") as member:
+            np.lib.format.write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        with pytest.raises(ConfigError, match=rf"{name}\.npz cannot be read as a NumPy archive \([^\n]+\): save it"):
             read_npz_images(tmp_path / f"{name}.npz")
     np.save(tmp_path / "single.npy", IMAGES)
     (tmp_path / "single.npy").rename(tmp_path / "single.npz")

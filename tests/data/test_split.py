@@ -35,6 +35,12 @@ def test_how_many_are_held_out() -> None:
     assert held_out_count(200, 0.25) == held_out_count(200, 50) == 50
 
 
+@pytest.mark.parametrize("asked", [1.5, 2.0001, 49.5])
+def test_a_part_of_an_image_is_refused(asked: float) -> None:
+    with pytest.raises(ConfigError, match=f"--held-out {asked:g} is no number of images: give a whole number, or"):
+        held_out_count(100, asked)
+
+
 @pytest.mark.parametrize(
     ("images", "asked"),
     [(0, None), (1, None), (10, 10), (10, 0), (10, -1), (10, 0.01), (10, 0.99), (10, math.nan), (10, math.inf)],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +19,14 @@ import torch
 
 from aedeploy.bundle import Bundle, open_bundle
 from aedeploy.bundle.manifest import Role
-from aedeploy.errors import ConfigError, ExportError, UnknownNameError
+from aedeploy.bundle.store import changing
+from aedeploy.errors import BundleError, ConfigError, ExportError, UnknownNameError
 from aedeploy.export import export_bundle
 from aedeploy.export.formats import onnx as onnx_format
 from aedeploy.export.formats.torchscript import METADATA_FILE
 from aedeploy.export.run import format_names
 from aedeploy.export.split import split
+from aedeploy.files import locked
 from aedeploy.models.build import load_model
 from aedeploy.parity.verify import verify_bundle
 from aedeploy.recipes import recipe_names
@@ -71,12 +75,12 @@ def test_no_file_names_a_path_of_this_machine(exported: Bundle) -> None:
 
 def test_no_pickle_but_inside_torchscript(exported: Bundle) -> None:
     for path in _files(exported.path):
-        if path.suffix != ".pt":
+        if path.suffix != ".pt" and path.name != ".lock":  # that one is of the training, and empty
             assert path.suffix in {".json", ".jsonl", ".md", ".safetensors", ".onnx"}
 
 
 def test_nothing_is_left_behind_by_the_export(exported: Bundle) -> None:
-    assert [path.name for path in exported.path.iterdir() if path.name.startswith(".")] == []
+    assert {path.name for path in exported.path.iterdir() if path.name.startswith(".")} <= {".lock"}
 
 
 def test_onnx_is_one_file_that_explains_itself(exported: Bundle) -> None:
@@ -163,6 +167,50 @@ def test_an_export_that_fails_leaves_the_bundle_as_it_was(
     with pytest.raises(ExportError, match="refused"):
         export_bundle(own_exported, ["onnx"])
     assert _digests(own_exported.path) == before
+
+
+def test_two_exports_at_once_lose_nothing(own: Bundle) -> None:
+    """Each as its own process: what one writes, the other keeps."""
+    command = [sys.executable, "-m", "aedeploy", "export", str(own.path), "--quiet", "--format"]
+    running = [subprocess.Popen([*command, format]) for format in ("onnx", "torchscript")]
+    assert [process.wait() for process in running] == [0, 0]
+    after = open_bundle(own.path)
+    assert {(g.format, g.role, g.parity) for g in after.manifest.graphs} == {
+        (format, role, "passed") for format in ("onnx", "torchscript") for role in ROLES
+    }
+    assert verify_bundle(after)
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next_one(own: Bundle) -> None:
+    left = own.path / ".export-killed"
+    (left / "graphs").mkdir(parents=True)
+    held = own.path / ".export-running"
+    held.mkdir()
+    with locked(held):
+        export_bundle(own, ["torchscript"], parity=False)
+    assert not left.exists()
+    assert held.exists()
+
+
+def test_a_graph_that_failed_stays_failed_when_the_same_bytes_are_written_again(own_exported: Bundle) -> None:
+    failed = own_exported.with_graphs([own_exported.graph("encoder", "onnx").model_copy(update={"parity": "failed"})])
+    again = export_bundle(failed, ["onnx"], parity=False).bundle
+    assert {g.role: g.parity for g in again.manifest.graphs if g.format == "onnx"} == {
+        "encoder": "failed",
+        "decoder": "unchecked",
+        "autoencoder": "unchecked",
+    }
+
+
+def test_a_bundle_that_became_another_model_meanwhile_is_not_touched(
+    own: Bundle, trained_bundles: dict[str, Bundle]
+) -> None:
+    shutil.rmtree(own.path)
+    shutil.copytree(trained_bundles["vae"].path, own.path)
+    before = _digests(own.path)
+    with pytest.raises(BundleError, match="replaced by another"), changing(own):
+        pass
+    assert _digests(own.path) == before
 
 
 def test_opset_is_read_back_and_others_are_refused(own: Bundle) -> None:

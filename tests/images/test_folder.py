@@ -55,6 +55,14 @@ def test_a_link_to_nowhere_is_an_input_that_will_fail(tmp_path: Path) -> None:
     assert list_images(tmp_path).images == ("gone.png",)
 
 
+def test_a_link_to_itself_is_listed_by_its_name(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    listing = list_images(tmp_path)
+    assert (listing.images, listing.others) == (("a.png", "loop.png"), ("loop",))
+
+
 def test_one_file_may_have_any_name(tmp_path: Path) -> None:
     touch(tmp_path, "photo", "other.png")
     listing = list_images(tmp_path / "photo")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,16 @@ def rewrite(part: Path, /, **columns: pa.Array) -> None:
     for name, values in columns.items():
         table = table.set_column(table.schema.get_field_index(name), name, values)
     pq.write_table(table, part)
+
+
+def damage(part: Path, column: str) -> None:
+    """Alter one bit of a column's data."""
+    metadata = pq.ParquetFile(part).metadata.row_group(0)
+    columns = [metadata.column(number) for number in range(metadata.num_columns)]
+    (found,) = (one for one in columns if one.path_in_schema.partition(".")[0] == column)
+    content = bytearray(part.read_bytes())
+    content[(found.dictionary_page_offset or found.data_page_offset) + found.total_compressed_size - 1] ^= 1
+    part.write_bytes(content)
 
 
 @pytest.mark.parametrize("format", ["parquet", "npy", "safetensors"])
@@ -129,6 +140,58 @@ def test_a_part_that_cannot_be_read_fails_and_the_others_do_not(run: RunJob, lat
     assert (summary.inputs, summary.ok, summary.failed) == (5, 4, 1)
     assert summary.failures[0].path == "part-00001.parquet"
     assert "cannot be read as latents" in summary.failures[0].reason
+
+
+@pytest.mark.parametrize("column", ["path", "latent"])
+def test_a_part_with_damaged_data_fails_once_and_the_others_do_not(
+    run: RunJob, make_images: MakeImages, latents: Path, tmp_path: Path, column: str
+) -> None:
+    make_images("z.png", folder="more")
+    run("encode", source="more", out="others")
+    (tmp_path / "others/part-00000.parquet").rename(latents.with_name("part-00001.parquet"))
+    damage(latents, column)
+    summary = run("decode", source="latents")
+    assert (summary.inputs, summary.ok, summary.failed) == (2, 1, 1)
+    (failure,) = summary.failures
+    assert failure.path == "part-00000.parquet"
+    assert "cannot be read as latents" in failure.reason
+    assert "\n" not in failure.reason
+    assert [path.name for path in (tmp_path / "out").rglob("*.png")] == ["z.png"]
+
+
+@pytest.mark.parametrize("source", ["latents", "latents/part-00000.parquet"])
+def test_when_nothing_can_be_read_it_is_refused(run: RunJob, latents: Path, tmp_path: Path, source: str) -> None:
+    damage(latents, "latent")
+    with pytest.raises(ConfigError, match=r"part-00000\.parquet cannot be read as latents") as told:
+        run("decode", source=source)
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("path", "shown"), [("b\udcff.png", "b\\xff.png"), ("b\ud800.png", "b\\ud800.png")])
+def test_a_path_that_is_not_utf_8_fails_alone(
+    run: RunJob, make_images: MakeImages, tmp_path: Path, path: str, shown: str
+) -> None:
+    make_images("a.png", "b.png")
+    run("encode", out="latents", latent_format="npy")
+    index = tmp_path / "latents/latent-00000.json"
+    # In ASCII, JSON can spell what UTF-8 cannot.
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"paths": ["a.png", path]}))
+    summary = run("decode", source="latents")
+    assert (summary.inputs, summary.ok) == (2, 1)
+    assert [(failure.path, failure.reason) for failure in summary.failures] == [
+        (shown, "its name is not valid UTF-8: rename it")
+    ]
+
+
+def test_a_latents_file_whose_name_is_not_utf_8_can_be_told(run: RunJob, latents: Path) -> None:
+    try:
+        latents.with_name(os.fsdecode(b"x\xff.parquet")).write_bytes(b"no latents")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    summary = run("decode", source="latents")
+    assert (summary.ok, [failure.path for failure in summary.failures]) == (4, ["x\\xff.parquet"])
+    json.dumps(summary.as_dict(), ensure_ascii=False).encode()
 
 
 def test_a_folder_without_latents_is_told(run: RunJob, tmp_path: Path) -> None:

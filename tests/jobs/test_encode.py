@@ -14,7 +14,11 @@ from tiny_bundle import write_tiny_bundle
 from aedeploy.bundle import Bundle
 from aedeploy.errors import ConfigError, JobError, NothingToDoError
 from aedeploy.jobs.latents import open_latents
-from aedeploy.jobs.run import Summary
+from aedeploy.jobs.ledger import LEDGER_FILE, LedgerWriter
+from aedeploy.jobs.plan import plan_job
+from aedeploy.jobs.request import JobRequest
+from aedeploy.jobs.run import Summary, run_job
+from aedeploy.jobs.shard import run_shard
 from aedeploy.runtime.codec import load
 
 RunJob = Callable[..., Summary]
@@ -176,18 +180,35 @@ def test_workers_and_batches_may_change_between_runs(run: RunJob, make_images: M
 
 
 @pytest.mark.parametrize("damage", ["removed", "truncated"])
+@pytest.mark.parametrize(
+    ("format", "name"),
+    [
+        ("parquet", "part-00000.parquet"),
+        ("safetensors", "latents-00000.safetensors"),
+        ("npy", "latent-00000.json"),
+        ("npy", "latent-00000.npy"),
+        ("npy", "logvar-00000.npy"),
+    ],
+)
 def test_a_part_that_is_gone_or_truncated_is_made_again(
-    run: RunJob, make_images: MakeImages, tmp_path: Path, damage: str
+    run: RunJob, make_images: MakeImages, tmp_path: Path, format: str, name: str, damage: str
 ) -> None:
+    gaussian = write_tiny_bundle(tmp_path / "gaussian", gaussian=True)
     make_images("a.png", "b.png")
-    run("encode")
-    part = tmp_path / "out/part-00000.parquet"
+    run("encode", latent_format=format, bundle=gaussian)
+    part = tmp_path / "out" / name
     whole = part.read_bytes()
     part.unlink()
     if damage == "truncated":
         part.write_bytes(whole[:100])
-    assert run("encode").ok == 2
-    assert sorted(rows(tmp_path / "out")) == ["a.png", "b.png"]
+    assert run("encode", latent_format=format, bundle=gaussian).ok == 2
+    # Under another number: the ledger is only appended to.
+    again = tmp_path / "out" / name.replace("00000", "00001")
+    assert again.stat().st_size == len(whole)
+    assert not part.exists()
+    before = (tmp_path / "out" / LEDGER_FILE).stat().st_mtime_ns
+    assert run("encode", latent_format=format, bundle=gaussian).skipped == 2
+    assert (tmp_path / "out" / LEDGER_FILE).stat().st_mtime_ns == before
 
 
 def test_one_image_is_an_input_too(run: RunJob, make_images: MakeImages, tmp_path: Path) -> None:
@@ -244,19 +265,66 @@ def test_an_output_folder_that_cannot_be_made_is_one_sentence(
 ) -> None:
     make_images("a.png")
     (tmp_path / "file").touch()
-    with pytest.raises(JobError, match=r"file/out: Not a directory\. What was finished is kept"):
+    with pytest.raises(JobError, match=r"Writing to .*file/out failed: Not a directory\. What was finished is kept"):
         run("encode", out="file/out")
 
 
-def test_a_part_of_a_killed_run_that_no_ledger_knows_does_not_stay(
-    run: RunJob, make_images: MakeImages, tmp_path: Path
+def test_a_part_of_a_killed_run_does_not_stay(
+    run: RunJob, make_images: MakeImages, bundle: Bundle, tmp_path: Path
 ) -> None:
-    make_images("a.png")
-    run("encode")
-    orphan = tmp_path / "out/part-00007.parquet"
-    orphan.write_bytes((tmp_path / "out/part-00000.parquet").read_bytes())
-    make_images("a.png", "b.png", folder="more")
-    (tmp_path / "more/b.png").rename(tmp_path / "in/b.png")
-    run("encode")
-    assert not orphan.exists()
-    assert sorted(rows(tmp_path / "out")) == ["a.png", "b.png"]
+    root = make_images("a.png", "b.png")
+    plan = plan_job(JobRequest(job="encode", bundle=bundle, source=root, output=tmp_path / "out"))
+    # Killed after its part was written, and before the ledger knew: all that such a run leaves.
+    with LedgerWriter(tmp_path / "out") as ledger:
+        ledger.begin(plan.settings.fingerprint(), plan.files)
+    run_shard(plan.shards[0])
+    (root / "a.png").unlink()
+    (root / "b.png").write_bytes(b"no image")
+    assert run("encode").failed == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".aedeploy"]
+
+
+OF_SOMEBODY_ELSE = ("labels-00001.json", "part-00001.parquet", "part-00009.parquet", "logvar-00001.npy", "notes.txt")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("job", ["encode", "reconstruct"])
+def test_files_of_somebody_else_stay_as_they_are(
+    run: RunJob, make_images: MakeImages, tmp_path: Path, job: str, overwrite: bool
+) -> None:
+    make_images("a.png", "b.png")
+    run(job)
+    for name in OF_SOMEBODY_ELSE:
+        (tmp_path / "out" / name).write_text("mine")
+    make_images("a.png", "b.png", "c.png", folder="more")
+    (tmp_path / "more/c.png").rename(tmp_path / "in/c.png")
+    assert run(job, overwrite=overwrite).ok == (3 if overwrite else 1)
+    assert {(tmp_path / "out" / name).read_text() for name in OF_SOMEBODY_ELSE} == {"mine"}
+    if job == "encode" and not overwrite:
+        # The number of somebody's file is left out.
+        assert pq.read_table(tmp_path / "out/part-00002.parquet")["path"].to_pylist() == ["c.png"]
+
+
+def test_a_plan_that_another_job_overtook_is_refused(make_images: MakeImages, bundle: Bundle, tmp_path: Path) -> None:
+    root, another = make_images("a.png"), write_tiny_bundle(tmp_path / "another", scale=2.0)
+    first, second = (
+        plan_job(JobRequest(job="encode", bundle=one, source=root, output=tmp_path / "out"))
+        for one in (bundle, another)
+    )
+    *_, summary = run_job(first)
+    assert isinstance(summary, Summary)
+    before = (tmp_path / "out/part-00000.parquet").read_bytes()
+    with pytest.raises(JobError, match=r"Another job wrote to .*out meanwhile: run this again"):
+        list(run_job(second))
+    assert (tmp_path / "out/part-00000.parquet").read_bytes() == before
+
+
+def test_a_link_to_itself_fails_with_its_reason(run: RunJob, make_images: MakeImages) -> None:
+    root = make_images("a.png")
+    (root / "loop").symlink_to("loop")
+    (root / "loop.png").symlink_to("loop.png")
+    summary = run("encode")
+    assert (summary.inputs, summary.ok, summary.skipped, summary.failed) == (3, 1, 1, 1)
+    assert [(failure.path, failure.reason) for failure in summary.failures] == [
+        ("loop.png", "it cannot be read: Too many levels of symbolic links")
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,27 @@ def test_every_hostile_file_is_accounted_for(shared_data: Path, tmp_path: Path, 
     assert peak < 1_000_000
     # Neither Pillow's warnings nor what C libraries have to say of such files.
     assert [line for line in done.stderr.splitlines() if not line.startswith(("Bundle:", "peak"))] == []
+
+
+@pytest.mark.parametrize("format", ["parquet", "npy", "safetensors"])
+def test_names_that_are_not_utf_8_are_told_on_the_strictest_of_outputs(tmp_path: Path, format: str) -> None:
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    (tmp_path / "in").mkdir()
+    for name in (b"a.png", b"x\xff.png", b"x\xff.txt"):
+        try:
+            with open(bytes(tmp_path / "in") + b"/" + name, "wb") as file:
+                Image.new("L", (8, 8), 100).save(file, "PNG")
+        except OSError:
+            pytest.skip("this file system takes no such name")
+    words = ["encode", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--bundle", str(bundle.path)]
+    for json_ in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "aedeploy", *words, "--format", format, *json_],
+            capture_output=True,
+            encoding="utf-8",
+            timeout=PATIENCE,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        )
+        assert done.returncode == 3, done.stderr
+        assert "x\\xff.png: its name" in done.stdout or json.loads(done.stdout)["failures"][0]["path"] == "x\\xff.png"
+    assert "Traceback" not in done.stderr

@@ -11,7 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aedeploy.errors import ConfigError
-from aedeploy.jobs.latents import LatentsContract, is_latents, open_latents, shard_number, write_latents
+from aedeploy.jobs.latents import (
+    LatentsContract,
+    is_latents,
+    latents_files,
+    open_latents,
+    read_paths,
+    read_rows,
+    write_latents,
+)
 
 FORMATS = ("parquet", "npy", "safetensors")
 
@@ -33,7 +41,7 @@ def test_what_is_written_reads_back(
     outputs = {"latent": latent, "logvar": -latent}
     written = write_latents(tmp_path, number, format, contract(*shape), paths, outputs)  # type: ignore[arg-type]
     assert is_latents(written.name)
-    assert shard_number(written.name) == number
+    assert latents_files(format, number, outputs)[-1] == written.name  # type: ignore[arg-type]
     opened = open_latents(written)
     assert opened.paths() == paths
     assert list(opened.contract.shapes["latent"]) == list(shape)
@@ -90,8 +98,31 @@ def test_a_file_of_another_kind_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no latents by its name"):
         open_latents(tmp_path / "latents.csv")
     assert not is_latents("settings.json")
-    assert shard_number("notes.json") is None
-    assert shard_number("part-1.parquet") is None
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_is_said_to_be_written_is_what_is_written(tmp_path: Path, format: str) -> None:
+    outputs = {name: np.ones((1, 2), np.float32) for name in ("latent", "logvar")}
+    write_latents(tmp_path, 3, format, contract(2), ["a"], outputs)  # type: ignore[arg-type]
+    files = latents_files(format, 3, outputs)  # type: ignore[arg-type]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
+
+
+@pytest.mark.parametrize("part", ["latent", "path"])
+def test_parquet_with_one_byte_altered_is_refused(tmp_path: Path, part: str) -> None:
+    latent = np.full((2, 3), 1.5, np.float32)
+    written = write_latents(tmp_path, 0, "parquet", contract(3), ["a", "b"], {"latent": latent})
+    column = pq.ParquetFile(written).metadata.row_group(0).column(0 if part == "path" else 1)
+    content = bytearray(written.read_bytes())
+    # The last byte of the column's data: no header, no length.
+    content[(column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1] ^= 1
+    written.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"cannot be read as latents \(.*(checksum|CRC)") as told:
+        read_paths(written)
+    assert "\n" not in str(told.value)
+    if part == "latent":
+        with pytest.raises(ConfigError, match="cannot be read as latents"):
+            read_rows(written, 0, 2)
 
 
 @pytest.mark.parametrize("format", FORMATS)

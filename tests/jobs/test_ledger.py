@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from aedeploy.errors import JobError
-from aedeploy.jobs.ledger import LEDGER_FILE, Entry, LedgerWriter, read_ledger
+from aedeploy.jobs.ledger import LEDGER_FILE, Entry, LedgerWriter, ledger_state, read_ledger
 from aedeploy.jobs.spec import Failure, Output, ShardReport, Source
 
 
-def report(number: int, *paths: str, failed: tuple[str, ...] = (), output: Output | None = None) -> ShardReport:
+def report(number: int, *paths: str, failed: tuple[str, ...] = (), outputs: tuple[Output, ...] = ()) -> ShardReport:
     return ShardReport(
         number=number,
         processed=tuple(Source(path=path, file=path, bytes=len(path), mtime_ns=number) for path in paths),
         failures=tuple(Failure(path=path, reason="broken") for path in failed),
-        output=output,
+        outputs=outputs,
     )
 
 
@@ -32,7 +32,8 @@ def test_there_is_none_before_the_first_run(tmp_path: Path) -> None:
 
 
 def test_what_was_added_is_read(tmp_path: Path) -> None:
-    write(tmp_path, report(0, "a", "bb", failed=("bb",), output=Output(file="part-00000.parquet", bytes=7)))
+    files = (Output(file="latent-00000.npy", bytes=7), Output(file="latent-00000.json", bytes=9))
+    write(tmp_path, report(0, "a", "bb", failed=("bb",), outputs=files))
     record = read_ledger(tmp_path)
     assert record is not None
     assert record.fingerprint == {"job": "encode"}
@@ -40,7 +41,29 @@ def test_what_was_added_is_read(tmp_path: Path) -> None:
         "a": Entry(bytes=1, mtime_ns=0, ok=True, shard=0),
         "bb": Entry(bytes=2, mtime_ns=0, ok=False, shard=0),
     }
-    assert record.outputs == {0: Output(file="part-00000.parquet", bytes=7)}
+    assert record.outputs == {0: files}
+
+
+def test_files_that_a_run_was_about_to_write_are_remembered(tmp_path: Path) -> None:
+    for files in (["a", "b"], ["b", "c"], []):
+        with LedgerWriter(tmp_path) as ledger:
+            ledger.begin({"job": "encode"}, files)
+    record = read_ledger(tmp_path)
+    assert record is not None
+    assert record.files == {"a", "b", "c"}
+    assert (record.entries, record.outputs) == ({}, {})
+
+
+def test_its_state_changes_with_every_line_and_when_it_starts_again(tmp_path: Path) -> None:
+    assert ledger_state(tmp_path) is None
+    LedgerWriter(tmp_path).close()
+    assert ledger_state(tmp_path) is None
+    states = []
+    for reports, restart in (((), False), ((report(0, "a"),), False), ((), True)):
+        write(tmp_path, *reports, restart=restart)
+        states.append(ledger_state(tmp_path))
+    assert None not in states
+    assert len(set(states)) == 3
 
 
 def test_it_is_only_appended_to_and_the_last_word_counts(tmp_path: Path) -> None:

@@ -79,6 +79,40 @@ def test_writing_into_the_input_is_refused(run: RunJob, make_images: MakeImages,
     assert files(root) == ["a/1.png"]
 
 
+@pytest.mark.parametrize("job", ["reconstruct", "denoise"])
+def test_above_the_input_no_output_may_land_in_it(
+    run: RunJob, make_images: MakeImages, tmp_path: Path, job: str
+) -> None:
+    root = make_images("a.png", "in/a.png")
+    before = (root / "a.png").read_bytes()
+    with pytest.raises(ConfigError, match=r"would put outputs into .*in, where the inputs are"):
+        run(job, out=".", overwrite=True, bundle=write_tiny_bundle(tmp_path / "d", denoising=True))
+    assert (root / "a.png").read_bytes() == before
+    assert files(root) == ["a.png", "in/a.png"]
+
+
+def test_a_folder_above_the_input_is_fine_where_nothing_meets(
+    run: RunJob, make_images: MakeImages, tmp_path: Path
+) -> None:
+    make_images("a.png", folder="w/photos")
+    assert run("reconstruct", source="w/photos", out="w", overwrite=True).ok == 1
+    assert files(tmp_path / "w") == ["a.png", "photos/a.png"]
+
+
+def test_links_do_not_lead_to_the_inputs_either(run: RunJob, make_images: MakeImages, tmp_path: Path) -> None:
+    root, elsewhere = make_images("a.png", "s/b.png"), make_images("a.png", folder="elsewhere")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/s").symlink_to(root)
+    (root / "linked").symlink_to(elsewhere)
+    before = (elsewhere / "a.png").read_bytes()
+    for out in ("out", "elsewhere"):
+        with pytest.raises(ConfigError, match="where the inputs are"):
+            run("reconstruct", out=out, overwrite=True)
+    assert files(root) == ["a.png", "s/b.png"]
+    assert files(elsewhere) == ["a.png"]
+    assert (elsewhere / "a.png").read_bytes() == before
+
+
 def test_a_link_to_the_input_is_the_input(run: RunJob, make_images: MakeImages, tmp_path: Path) -> None:
     root = make_images("a.png")
     (tmp_path / "elsewhere").symlink_to(root)

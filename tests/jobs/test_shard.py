@@ -65,8 +65,8 @@ def test_told_to_stop_it_reports_what_was_finished(spec: ShardSpec, tmp_path: Pa
         report = run_shard(spec, team)
     assert report.processed == spec.sources[:12]
     assert report.error is None
-    assert report.output is not None
-    assert (tmp_path / "out" / report.output.file).stat().st_size == report.output.bytes
+    (output,) = report.outputs
+    assert (tmp_path / "out" / output.file).stat().st_size == output.bytes
 
 
 def test_an_output_that_cannot_be_written_is_the_reports_error(spec: ShardSpec, tmp_path: Path) -> None:

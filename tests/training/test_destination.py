@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from aedeploy.errors import ConfigError
-from aedeploy.training.destination import check_destination, clear, default_destination
+from aedeploy.errors import BusyError, ConfigError
+from aedeploy.training.destination import check_destination, claim, default_destination
 
 
 @pytest.fixture(autouse=True)
@@ -22,10 +23,59 @@ def checkpoint(name: str, age: float) -> None:
 
 
 def test_named_after_data_and_variant_and_numbered_where_taken() -> None:
-    assert default_destination("digits", "ae") == Path("artifacts/digits-ae")
+    out = default_destination("digits", "ae")
+    assert out == Path("artifacts/digits-ae")
     for name in ("digits-ae", "digits-ae-2"):
         (Path("artifacts") / name).mkdir(parents=True)
-    assert default_destination("digits", "ae") == Path("artifacts/digits-ae-3")
+    check_destination(out, resume=False, overwrite=False, numbered=True)
+    with claim(out, resume=False, overwrite=False, numbered=True) as folder:
+        assert folder == Path("artifacts/digits-ae-3")
+
+
+def test_runs_that_begin_at_once_get_a_folder_each() -> None:
+    runs, together = 8, threading.Barrier(8, timeout=60)
+    folders: list[Path] = []
+
+    def begin() -> None:
+        together.wait()
+        with claim(Path("artifacts/ae"), resume=False, overwrite=False, numbered=True) as folder:
+            folders.append(folder)
+            together.wait()
+
+    threads = [threading.Thread(target=begin) for _ in range(runs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {folder.name for folder in folders} == {"ae", *(f"ae-{number}" for number in range(2, runs + 1))}
+
+
+def test_a_folder_has_one_run_at_a_time() -> None:
+    options = {"resume": False, "overwrite": False, "numbered": False}
+    with claim(Path("run"), **options):
+        with pytest.raises(BusyError, match="Another run is writing into run"), claim(Path("run"), **options):
+            pass
+        Path("run/checkpoint.safetensors").touch()
+    with pytest.raises(ConfigError, match="run is there already"), claim(Path("run"), **options):
+        pass
+
+
+def test_a_run_that_wrote_nothing_leaves_nothing() -> None:
+    with claim(Path("run"), resume=False, overwrite=False, numbered=False):
+        assert Path("run").is_dir()
+    assert not Path("run").exists()
+
+
+def test_what_a_run_left_that_was_killed_before_its_first_checkpoint_is_replaced() -> None:
+    Path("run").mkdir()
+    Path("run/history.jsonl").touch()
+    check_destination(Path("run"), resume=False, overwrite=True)
+
+
+def test_what_a_run_left_that_was_killed_before_its_first_file_is_no_bundle() -> None:
+    Path("run").mkdir()
+    Path("run/.lock").touch()
+    check_destination(Path("run"), resume=False, overwrite=False)
 
 
 def test_a_name_is_fit_for_a_folder() -> None:
@@ -67,18 +117,3 @@ def test_a_folder_without_permission_is_refused() -> None:
     Path("locked").mkdir(mode=0o500)
     with pytest.raises(ConfigError, match="locked cannot be written to"):
         check_destination(Path("locked/run"), resume=False, overwrite=False)
-
-
-def test_clearing_leaves_what_is_not_the_bundles() -> None:
-    folder = Path("bundle")
-    (folder / "graphs" / "onnx").mkdir(parents=True)
-    for name in (
-        "bundle.json",
-        "weights.safetensors",
-        "checkpoint.safetensors",
-        "graphs/onnx/encoder.onnx",
-        "mine.txt",
-    ):
-        (folder / name).touch()
-    clear(folder)
-    assert [path.name for path in folder.iterdir()] == ["mine.txt"]

@@ -14,7 +14,7 @@ from tiny_run import Configure
 
 from aedeploy.bundle import GraphRecord, open_bundle
 from aedeploy.bundle.store import record_file
-from aedeploy.errors import ConfigError, IntegrityError
+from aedeploy.errors import BusyError, ConfigError, IntegrityError
 from aedeploy.models.build import load_model
 from aedeploy.models.contract import graph_specs
 from aedeploy.training.config import TrainConfig
@@ -215,7 +215,7 @@ def test_fewer_epochs_than_are_done_and_a_stretched_cosine_are_refused(configure
     with pytest.raises(ConfigError, match="has 3 epochs done, and 2 are asked for"):
         run(configure("training.epochs=2", resume=True))
     run(configure("training.schedule=cosine", out=tmp_path / "cosine"))
-    with pytest.raises(ConfigError, match=r"training\.epochs was 3, and is 4 now"):
+    with pytest.raises(ConfigError, match=r"training\.epochs was 3, and is 4 now, over which its schedule spreads"):
         run(configure("training.schedule=cosine", "training.epochs=4", out=tmp_path / "cosine", resume=True))
 
 
@@ -234,6 +234,38 @@ def test_a_damaged_checkpoint_is_named(configure: Configure, tmp_path: Path) -> 
         path.write_bytes(damage)
         with pytest.raises(IntegrityError, match=r"checkpoint\.safetensors cannot be read"):
             run(configure(resume=True))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["3", "[]", "null", "{}", '{"epoch": 1, "train_loss": null}', '"epoch"', "[" * 100_000],
+    ids=lambda line: line[:9],
+)
+def test_a_history_that_is_none_is_named(configure: Configure, tmp_path: Path, line: str) -> None:
+    run(configure())
+    (tmp_path / "run" / "history.jsonl").write_text(line + "\n")
+    with pytest.raises(
+        IntegrityError, match=r"Line 1 of .*history\.jsonl is not what a run writes of an epoch: remove"
+    ):
+        run(configure(resume=True))
+    (tmp_path / "run" / "history.jsonl").unlink()
+    assert run(configure(resume=True)).completed
+
+
+def test_a_run_that_is_going_on_keeps_others_out(configure: Configure, tmp_path: Path) -> None:
+    events = train(configure())
+    next(events)
+    for config in (configure(), configure(overwrite=True)):
+        with pytest.raises(BusyError, match="Another run is writing into"):
+            run(config)
+    events.close()
+    assert not (tmp_path / "run").exists()
+    assert run(configure(), stop_after=5).epochs == 1
+    events = train(configure(resume=True))
+    next(events)
+    with pytest.raises(BusyError, match="Another run is writing into"):
+        run(configure(resume=True))
+    events.close()
 
 
 def test_the_checkpoint_holds_no_pickle(configure: Configure, tmp_path: Path) -> None:

@@ -271,6 +271,52 @@ def test_an_existing_folder_is_kept_unless_told_otherwise(configure: Configure) 
     assert (config.out / "mine.txt").read_text() == "notes"
 
 
+def test_what_is_overwritten_stays_until_there_is_something_in_its_place(configure: Configure) -> None:
+    config = configure()
+    _, ended = run(config)
+    before = {path.name: path.read_bytes() for path in config.out.iterdir()}
+    exploding = configure(
+        "model.output=linear",
+        "objective.reconstruction.loss=mse",
+        "training.optimizer=sgd",
+        "training.lr=1e12",
+        overwrite=True,
+    )
+    with pytest.raises(TrainingError):
+        run(exploding)
+    assert {path.name: path.read_bytes() for path in config.out.iterdir()} == before
+    events = train(dataclasses.replace(config, overwrite=True, seed=7))
+    assert any(isinstance(event, EpochDone) for event in events)  # and no further: the run's own checkpoint is there
+    events.close()
+    bundle = open_bundle(config.out)
+    assert bundle == ended.bundle
+    for record in bundle.files():
+        bundle.file(record)
+    run(dataclasses.replace(config, resume=True, seed=7))
+    assert open_bundle(config.out).manifest.provenance.seed == 7
+    assert len((config.out / "history.jsonl").read_text().splitlines()) == 3
+
+
+def test_an_overwritten_history_is_not_the_new_runs(configure: Configure) -> None:
+    """Stopped before the end of its first epoch, it has none."""
+    config = configure()
+    run(config)
+    stop = threading.Event()
+    stop.set()
+    for event in train(dataclasses.replace(config, overwrite=True, seed=7), stop):
+        last = event
+    assert isinstance(last, Ended)
+    assert last.epochs == 0
+    assert (config.out / "history.jsonl").read_text() == ""
+
+
+def test_images_that_no_memory_can_hold_are_refused_by_their_size(configure: Configure, tiny_data: Path) -> None:
+    recipe = tiny_recipe("ae", "model.backbone.latent=spatial")
+    data = DataRequest(data=str(tiny_data), image_size=(1 << 19, 1 << 19))
+    with pytest.raises(ConfigError, match=r"take 7,680\.0 GiB, and .* are free: lower --image-size"):
+        run(dataclasses.replace(configure(data=data), recipe=recipe))
+
+
 def test_a_device_that_is_not_there_is_an_error(configure: Configure) -> None:
     missing = "mps" if torch.cuda.is_available() else "cuda"
     with pytest.raises(BackendError, match=f"--device {missing}: PyTorch finds no such device"):

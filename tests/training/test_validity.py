@@ -8,7 +8,10 @@ import torch
 from aedeploy.errors import BackendError, ConfigError, UnknownNameError
 from aedeploy.models.build import build_model
 from aedeploy.recipes import load_recipe, recipe_names
-from aedeploy.training.validity import check_recipe, choose_device
+from aedeploy.training.memory import size_of_weights
+from aedeploy.training.validity import check_batches, check_model_fits, check_recipe, choose_device
+
+SQUARED = ["objective.reconstruction.loss=mse"]
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -40,6 +43,11 @@ def test_every_recipe_is_valid_and_complete_when_resolved(name: str) -> None:
         ("training.grad_clip=0", "'training.grad_clip' cannot be 0"),
         ("training.optimizer=lion", "input should be 'adam', 'adamw' or 'sgd'"),
         ("training.epoch=3", r"did you mean 'epochs'\?"),
+        ("training.epochs=true", "'training.epochs' cannot be True"),
+        ("model.latent_dim=true", "'model.latent_dim' cannot be True"),
+        ("model.backbone.hidden=[true]", "'model.backbone.hidden.0' cannot be True"),
+        ("objective.reconstruction.weight=true", "'objective.reconstruction.weight' cannot be True"),
+        ("corruption.gaussian.sigma=true", "'corruption.gaussian.sigma' cannot be True"),
     ],
 )
 def test_nonsense_is_refused_by_name(override: str, message: str) -> None:
@@ -54,6 +62,47 @@ def test_nonsense_is_refused_by_name(override: str, message: str) -> None:
 def test_an_unknown_part_offers_the_nearest(override: str, nearest: str) -> None:
     with pytest.raises(UnknownNameError, match=rf"did you mean '{nearest}'\?"):
         check_recipe(load_recipe("mlp-32", [override]))
+
+
+def test_an_int_is_a_float_and_a_list_is_a_tuple() -> None:
+    recipe = check_recipe(load_recipe("mlp-32", ["training.lr=1", "model.backbone.hidden=[4]"])).recipe
+    assert (recipe.training["lr"], recipe.model["backbone"]["hidden"]) == (1.0, [4])
+
+
+def test_batches_of_one_have_no_statistics() -> None:
+    batch_norm = "model.backbone.batch_norm=true"
+    with pytest.raises(ConfigError, match=r"batch_norm = true needs .* and training\.batch_size is 1"):
+        check_recipe(load_recipe("mlp-32", [batch_norm, "training.batch_size=1"]))
+    with pytest.raises(ConfigError, match=r"batch_norm = true needs .* and there is one image to train on"):
+        check_batches(check_recipe(load_recipe("mlp-32", [batch_norm])), 1)
+    check_batches(check_recipe(load_recipe("mlp-32", [batch_norm])), 2)
+    check_batches(check_recipe(load_recipe("mlp-32", ["training.batch_size=1"])), 1)
+
+
+@pytest.mark.parametrize(
+    ("variant", "override", "size"),
+    [
+        ("mlp-32", "model.latent_dim=100000000000", 8),
+        ("mlp-32", "model.latent_dim=1000000000000000000", 8),
+        ("mlp-32", "model.latent_dim=100000000000000000000000000000", 8),
+        ("ae", "model.backbone.stages=2", 2_000_000),
+    ],
+)
+def test_a_model_that_no_memory_can_hold_is_refused_by_its_size(variant: str, override: str, size: int) -> None:
+    recipe = check_recipe(load_recipe(variant, [override]))
+    latent_dim = recipe.recipe.model["latent_dim"]
+    with pytest.raises(
+        ConfigError, match=rf"{size}×{size} and model\.latent_dim = {latent_dim}\b.* lower --image-size"
+    ):
+        check_model_fits(recipe, (1, size, size))
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_size_of_weights_is_known_without_them(name: str) -> None:
+    recipe = check_recipe(load_recipe(name, ["model.normalisation=standard", "model.output=linear", *SQUARED]))
+    model = build_model(recipe.recipe.model, (1, 28, 28)).module
+    expected = sum(parameter.nbytes for parameter in model.parameters())
+    assert size_of_weights(lambda: build_model(recipe.recipe.model, (1, 28, 28)).module) == expected
 
 
 def test_a_bottleneck_without_a_name_is_an_error() -> None:

@@ -7,7 +7,7 @@ def write(graph: Graph, path: Path, options: Mapping[str, object]) -> Written
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,4 +19,3 @@ class Written:
     ir_version: int | None = None
     quantisation: str | None = None
     oldest_runtime: str | None = None
-    notes: tuple[str, ...] = field(default=())

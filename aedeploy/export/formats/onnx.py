@@ -49,7 +49,8 @@ def write(graph: Graph, path: Path, options: Mapping[str, object]) -> Written:
         ConfigError: the opset is not one that can be written.
         ExportError: the model cannot be exported, has random or training nodes, or nears 2 GiB.
     """
-    asked = int(str(options.get("opset") or DEFAULT_OPSET))
+    given = options.get("opset")
+    asked = DEFAULT_OPSET if given is None else int(str(given))
     if asked not in OPSETS:
         raise ConfigError(f"--opset {asked}: choose one from {OPSETS.start} to {OPSETS.stop - 1}.")
     model = _to_onnx(graph, asked)

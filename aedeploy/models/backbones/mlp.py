@@ -19,7 +19,8 @@ class BackboneConfig(Config):
     """``hidden``: widths from the image to the latent; the decoder has them in reverse order."""
 
     name: Literal["mlp"] = "mlp"
-    hidden: tuple[Width, ...] = (128,)
+    # Not strict: of TOML it comes as a list.
+    hidden: tuple[Width, ...] = Field(default=(128,), strict=False)
     activation: Literal["relu", "leaky_relu", "elu"] = "relu"
     batch_norm: bool = False
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)

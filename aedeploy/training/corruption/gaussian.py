@@ -15,7 +15,7 @@ from aedeploy.config import Config
 
 def _read_sigma(value: object) -> float | tuple[float, float]:
     numbers: Sequence[Any] = value if isinstance(value, list | tuple) and len(value) == 2 else [value, value]
-    if not all(isinstance(number, int | float) and 0.0 <= number < inf for number in numbers):
+    if not all(type(number) in (int, float) and 0.0 <= number < inf for number in numbers):
         raise ValueError("it is a number from 0 on, or a range of two, [lowest, highest]")
     lowest, highest = float(numbers[0]), float(numbers[1])
     if lowest > highest:
