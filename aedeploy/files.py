@@ -85,6 +85,8 @@ def locked(path: Path, busy: str | None = None) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX if busy is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyError(busy) from None
+        if busy is not None and os.fstat(handle).st_nlink == 0:
+            raise BusyError(busy)  # its holder removed it when done: a lock on it is seen by nobody
         yield
     finally:
         os.close(handle)

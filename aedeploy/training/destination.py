@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aedeploy.bundle.locate import ARTIFACTS
@@ -89,8 +89,8 @@ def claim(out: Path, *, resume: bool, overwrite: bool, numbered: bool) -> Iterat
         try:
             yield folder
         finally:
-            if {entry.name for entry in folder.iterdir()} <= {_LOCK}:
-                (folder / _LOCK).unlink(missing_ok=True)
+            (folder / _LOCK).unlink(missing_ok=True)
+            with suppress(OSError):  # a run that has written something
                 folder.rmdir()
 
 

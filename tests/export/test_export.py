@@ -75,12 +75,12 @@ def test_no_file_names_a_path_of_this_machine(exported: Bundle) -> None:
 
 def test_no_pickle_but_inside_torchscript(exported: Bundle) -> None:
     for path in _files(exported.path):
-        if path.suffix != ".pt" and path.name != ".lock":  # that one is of the training, and empty
+        if path.suffix != ".pt":
             assert path.suffix in {".json", ".jsonl", ".md", ".safetensors", ".onnx"}
 
 
 def test_nothing_is_left_behind_by_the_export(exported: Bundle) -> None:
-    assert {path.name for path in exported.path.iterdir() if path.name.startswith(".")} <= {".lock"}
+    assert [path.name for path in exported.path.iterdir() if path.name.startswith(".")] == []
 
 
 def test_onnx_is_one_file_that_explains_itself(exported: Bundle) -> None:
