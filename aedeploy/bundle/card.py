@@ -133,15 +133,20 @@ def _requirement(graph: GraphRecord) -> str:
 def _measured(manifest: Manifest) -> str:
     data = manifest.provenance.data
     where = f"On {data.held_out:,} held-out images of {data.name}, by PyTorch" if data else "By PyTorch"
-    rows = [
-        (
-            name,
-            "–" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.5g}",
-            _MEANING.get(name, ""),
-        )
-        for name, value in manifest.metrics.items()
-    ]
+    rows = [(name, _figure(value), _meaning(name)) for name, value in manifest.metrics.items()]
     return f"## What was measured\n\n{where}:\n\n" + _table(("figure", "value", "meaning"), rows)
+
+
+def _figure(value: float | int | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
+
+
+def _meaning(name: str) -> str:
+    if name.startswith("loss_"):
+        return f"the term {name.removeprefix('loss_')} of the loss, before its weight"
+    return _MEANING.get(name, "")
 
 
 def _origin(manifest: Manifest) -> str:

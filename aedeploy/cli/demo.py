@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aedeploy.cli.console import Output, reporting
+from aedeploy.cli.large_imports import large_imports
 from aedeploy.cli.options import Debug, Json, Quiet, Verbose
 from aedeploy.errors import ConfigError, MissingDependencyError
 
@@ -56,7 +57,9 @@ def demo(
         if importlib.util.find_spec(package) is None:
             raise MissingDependencyError(package, "train", "The demo")
     from aedeploy.cli.parity import parity_table
-    from aedeploy.export import export_bundle
+
+    with large_imports():
+        from aedeploy.export import export_bundle
 
     begun = time.perf_counter()
     files = out.parent / f"{out.name}-files"
@@ -98,24 +101,15 @@ def demo(
 
 
 def _train(out: Path, output: Output) -> Ended:
-    from aedeploy.cli.training_progress import TrainingProgress
+    from aedeploy.cli.training_progress import train_with_progress
     from aedeploy.recipes import load_recipe
     from aedeploy.training.config import TrainConfig
-    from aedeploy.training.events import Ended, Started
-    from aedeploy.training.run import train
-    from aedeploy.training.signals import stop_on_signals
 
     config = TrainConfig(recipe=load_recipe(_VARIANT, _OVERRIDES), out=out, overwrite=out.exists())
-    with stop_on_signals() as stop, TrainingProgress(output) as progress:
-        for event in train(config, stop.event):
-            if isinstance(event, Started):
-                stop.armed = True
-            if isinstance(event, Ended):
-                if not event.completed:
-                    raise KeyboardInterrupt
-                return event
-            progress.show(event)
-    raise AssertionError("a run ends with Ended or with an error")
+    ended = train_with_progress(config, output)
+    if not ended.completed:
+        raise KeyboardInterrupt
+    return ended
 
 
 def _write_images(files: Path) -> np.ndarray:

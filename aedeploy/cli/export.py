@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from aedeploy.cli.console import Output, reporting
+from aedeploy.cli.large_imports import large_imports
 from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
 from aedeploy.errors import MissingDependencyError, ParityError
 
@@ -50,7 +51,9 @@ def export(
         if importlib.util.find_spec(package) is None:
             raise MissingDependencyError(package, "train", "Export")
     from aedeploy.cli.parity import parity_table
-    from aedeploy.export import export_bundle
+
+    with large_imports():
+        from aedeploy.export import export_bundle
 
     formats = format or ["onnx"]
     output.note(f"Exporting {found.path} as {', '.join(formats)}…")

@@ -14,7 +14,6 @@ from aedeploy.cli.options import Debug, Json, Quiet, Verbose
 from aedeploy.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from aedeploy.training.config import TrainConfig
     from aedeploy.training.events import Ended
 
 
@@ -109,6 +108,7 @@ def train(
         from aedeploy.training.config import TrainConfig
         from aedeploy.training.data.source import DataRequest, data_name
         from aedeploy.training.destination import default_destination
+    from aedeploy.cli.training_progress import train_with_progress
 
     config = TrainConfig(
         recipe=recipe,
@@ -122,7 +122,7 @@ def train(
         resume=resume,
         overwrite=overwrite,
     )
-    ended = _run(config, output)
+    ended = train_with_progress(config, output)
     output.result(
         {
             "bundle": str(ended.bundle.path),
@@ -152,23 +152,6 @@ def train(
         command = shlex.join(["aedeploy", "train", *options, f"--out={ended.bundle.path}", "--resume"])
         output.error(f"Interrupted after {ended.epochs} epochs; this goes on from there:  {command}")
         raise typer.Exit(INTERRUPTED)
-
-
-def _run(config: TrainConfig, output: Output) -> Ended:
-    """Train, show what happens, and let Ctrl-C and SIGTERM end the run after a step once it has begun."""
-    from aedeploy.cli.training_progress import TrainingProgress
-    from aedeploy.training.events import Ended, Started
-    from aedeploy.training.run import train as events
-    from aedeploy.training.signals import stop_on_signals
-
-    with stop_on_signals() as stop, TrainingProgress(output) as progress:
-        for event in events(config, stop.event):
-            if isinstance(event, Started):
-                stop.armed = True
-            if isinstance(event, Ended):
-                return event
-            progress.show(event)
-    raise AssertionError("a run ends with Ended or with an error")
 
 
 def _image_size(text: str | None) -> tuple[int, int] | None:

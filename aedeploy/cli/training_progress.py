@@ -1,4 +1,4 @@
-"""What ``aedeploy train`` shows on stderr: a bar on a terminal, a line an epoch everywhere."""
+"""A run as the command line shows it on stderr: a bar on a terminal, a line an epoch everywhere."""
 
 from __future__ import annotations
 
@@ -11,10 +11,27 @@ from aedeploy.cli.console import Output
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from aedeploy.training.events import EpochDone, Event, Started, StepsDone
+    from aedeploy.training.config import TrainConfig
+    from aedeploy.training.events import Ended, EpochDone, Event, Started, StepsDone
 
 # Where there is no bar, a long epoch says so often that it is alive.
 _SIGN_OF_LIFE_SECONDS = 30.0
+
+
+def train_with_progress(config: TrainConfig, output: Output) -> Ended:
+    """Train, show what happens, and let Ctrl-C and SIGTERM end the run after a step once it has begun."""
+    from aedeploy.training.events import Ended, Started
+    from aedeploy.training.run import train
+    from aedeploy.training.signals import stop_on_signals
+
+    with stop_on_signals() as stop, TrainingProgress(output) as progress:
+        for event in train(config, stop.event):
+            if isinstance(event, Started):
+                stop.armed = True
+            if isinstance(event, Ended):
+                return event
+            progress.show(event)
+    raise AssertionError("a run ends with Ended or with an error")
 
 
 class TrainingProgress:

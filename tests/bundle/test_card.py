@@ -40,10 +40,11 @@ def test_the_commands_in_it_are_those_that_fit(bundle: Bundle) -> None:
 
 
 def test_figures_that_are_not_there_are_dashes(bundle: Bundle) -> None:
-    text = changed(bundle, metrics={"mse": 0.0123456789, "psnr": None, "best_epoch": 7})
+    text = changed(bundle, metrics={"mse": 0.0123456789, "psnr": None, "best_epoch": 7, "loss_kl": 3.0})
     assert "| mse | 0.012346 | mean squared error of a pixel in [0, 1] |" in text
     assert "| psnr | – |" in text
     assert "| best_epoch | 7 |" in text
+    assert "| loss_kl | 3 | the term kl of the loss, before its weight |" in text
 
 
 def test_a_model_that_cannot_be_cut_and_one_of_any_size(bundle: Bundle) -> None:
