@@ -150,7 +150,7 @@ def train(
         options = [f"{name}={value}" for name, value in asked.items() if value is not None]
         options += [f"--set={override}" for override in overrides]
         command = shlex.join(["aedeploy", "train", *options, f"--out={ended.bundle.path}", "--resume"])
-        output.error(f"Interrupted after {ended.epochs} epochs; this goes on from there:  {command}")
+        output.error(f"Interrupted after {_epochs(ended.epochs)}; this goes on from there:  {command}")
         raise typer.Exit(INTERRUPTED)
 
 
@@ -170,10 +170,13 @@ def _summary(ended: Ended) -> str:
         for name, value in ended.metrics.items()
         if value is not None and name != "epochs"
     )
-    epochs = f"{ended.epochs} epoch{'' if ended.epochs == 1 else 's'}"
     path = ended.bundle.path
     return (
-        f"{path}: {epochs}, {ended.seconds:.1f} s\n"
+        f"{path}: {_epochs(ended.epochs)}, {ended.seconds:.1f} s\n"
         f"held-out images: {', '.join(figures)}\n"
         f"next:  aedeploy export {shlex.quote(str(path))} --format onnx"
     )
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'' if count == 1 else 's'}"
