@@ -106,9 +106,8 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
             fail(output, f"{where}{error.strerror or error}.", type(error).__name__, 1)
         except (typer.Exit, typer.Abort):
             raise
-        except (
-            Exception
-        ) as error:  # a fault of ours: still one sentence, one JSON object, and the exit code of a failure
+        except Exception as error:
+            # A fault of ours: still one sentence, one JSON object, and the exit code of a failure.
             message = f"{type(error).__name__}: {error}. This was not foreseen, so it is a fault: --debug shows where."
             fail(output, message, type(error).__name__, 1)
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,11 +132,15 @@ def _staging(bundle_path: Path) -> Iterator[Path]:
 
     What a killed export left behind is removed too: nobody holds it any more.
     """
-    for left in bundle_path.glob(f"{_STAGING}*"):
-        with suppress(BusyError, FileNotFoundError), locked(left, busy="another export is at work in it"):
-            shutil.rmtree(left)
-    with tempfile.TemporaryDirectory(prefix=_STAGING, dir=bundle_path) as folder, locked(Path(folder)):
-        yield Path(folder)
+    with ExitStack() as stack:
+        # Together under the bundle's lock: otherwise a folder could be swept away before its own export holds it.
+        with locked(bundle_path):
+            for left in bundle_path.glob(f"{_STAGING}*"):
+                with suppress(BusyError, FileNotFoundError), locked(left, busy="another export is at work in it"):
+                    shutil.rmtree(left)
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_STAGING, dir=bundle_path)))
+            stack.enter_context(locked(folder))
+        yield folder
 
 
 def _commit(bundle: Bundle, staging: Path, records: Sequence[GraphRecord]) -> Bundle:
