@@ -20,11 +20,14 @@ OutputActivation = Literal["sigmoid", "linear"]
 class TrainingPass:
     """What one step of training sees; every image tensor is in the model's own units (standardised, if it is)."""
 
+    model: Autoencoder
+    input: Tensor  # image_BCHW as it came in, corrupted, in [0, 1] units
     code: Code
     latent: Tensor  # what the decoder took: sampled, where the bottleneck samples
     raw: Tensor  # image_BCHW before the output activation: logits, where that is a sigmoid
     target: Tensor  # image_BCHW, the clean image
     activate: Callable[[Tensor], Tensor]
+    samples: int = 1  # of each image, in a row: all tensors but ``input`` have that many times its rows
 
     @cached_property
     def output(self) -> Tensor:
@@ -80,10 +83,15 @@ class Autoencoder(nn.Module):
 
     def encode(self, image_BCHW: Tensor) -> Code:
         """Images in [0, 1] to ``latent`` and what else the bottleneck gives."""
+        code: Code = self.bottleneck(self.features(image_BCHW))
+        return code
+
+    def features(self, image_BCHW: Tensor) -> Tensor:
+        """Images in [0, 1] to what the bottleneck takes."""
         if self.normalisation is not None:
             image_BCHW = self.normalisation(image_BCHW)
-        code: Code = self.bottleneck(self.trunk(image_BCHW))
-        return code
+        features: Tensor = self.trunk(image_BCHW)
+        return features
 
     def decode(self, latent: Tensor) -> Tensor:
         """``latent`` to images, clamped to [0, 1]."""
@@ -100,13 +108,28 @@ class Autoencoder(nn.Module):
         """Reconstruct images in [0, 1]; deterministic in eval mode."""
         return self.decode(self.encode(image_BCHW)["latent"])
 
-    def training_pass(self, corrupted_BCHW: Tensor, clean_BCHW: Tensor) -> TrainingPass:
-        """Reconstruct corrupted images, sampling where the bottleneck samples; both inputs in [0, 1] units."""
-        code = self.encode(corrupted_BCHW)
+    def training_pass(self, corrupted_BCHW: Tensor, clean_BCHW: Tensor, samples: int = 1) -> TrainingPass:
+        """Reconstruct corrupted images, sampling where the bottleneck samples; both inputs in [0, 1] units.
+
+        ``samples`` latents are drawn for each image and decoded; the encoder runs once.
+        """
+        code = self.bottleneck.training_code(self.features(corrupted_BCHW))
+        target = clean_BCHW if self.normalisation is None else self.normalisation(clean_BCHW)
+        if samples > 1:
+            code = {name: tensor.repeat_interleave(samples, 0) for name, tensor in code.items()}
+            target = target.repeat_interleave(samples, 0)
         latent = self.bottleneck.sample(code)
         raw = self.decoder(latent)
-        target = clean_BCHW if self.normalisation is None else self.normalisation(clean_BCHW)
-        return TrainingPass(code=code, latent=latent, raw=raw, target=target, activate=self._activate)
+        return TrainingPass(
+            model=self,
+            input=corrupted_BCHW,
+            code=code,
+            latent=latent,
+            raw=raw,
+            target=target,
+            activate=self._activate,
+            samples=samples,
+        )
 
     def _activate(self, raw: Tensor) -> Tensor:
         return torch.sigmoid(raw) if self.output == "sigmoid" else raw

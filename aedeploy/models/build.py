@@ -13,6 +13,7 @@ from aedeploy.config import Config, parse
 from aedeploy.errors import ConfigError, IntegrityError, ManifestError
 from aedeploy.models.autoencoder import Autoencoder, Normalisation
 from aedeploy.models.backbones import Backbone
+from aedeploy.models.bottlenecks import LatentKind
 from aedeploy.names import load_named
 
 
@@ -65,7 +66,7 @@ def build_model(
         normalisation = Normalisation(found.mean, found.std)
     model = Autoencoder(
         backbone,
-        module.Bottleneck(bottleneck_config, backbone.new_head),
+        module.Bottleneck(bottleneck_config, backbone.new_head, config.latent_dim),
         output=config.output,
         normalisation=normalisation,
     )
@@ -79,10 +80,18 @@ def resolve_model(table: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError, UnknownNameError: as :func:`build_model`.
     """
     config = parse(ModelConfig, table, "model")
-    _, backbone = _part(config.backbone, "backbones", "backbone")
-    _, bottleneck = _part(config.bottleneck, "bottlenecks", "bottleneck")
+    backbone_module, backbone = _part(config.backbone, "backbones", "backbone")
+    bottleneck_module, bottleneck = _part(config.bottleneck, "bottlenecks", "bottleneck")
+    bottleneck_module.Bottleneck.check(bottleneck, config.latent_dim, backbone_module.latent_kind(backbone))
     parts = {"backbone": backbone.model_dump(mode="json"), "bottleneck": bottleneck.model_dump(mode="json")}
     return {**config.model_dump(mode="json"), **parts}
+
+
+def latent_kind(table: Mapping[str, Any]) -> LatentKind:
+    """Whether a [model] table's latent is a vector or spatial: its backbone's choice."""
+    module, backbone = _part(table["backbone"], "backbones", "backbone")
+    kind: LatentKind = module.latent_kind(backbone)
+    return kind
 
 
 def build_backbone(config: ModelConfig, image_shape: tuple[int, int, int]) -> Backbone:

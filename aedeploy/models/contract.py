@@ -27,6 +27,7 @@ def latent_contract(built: BuiltModel) -> LatentContract:
         shape=_latent_dimensions(built),
         kind="vector" if len(built.backbone.latent_shape) == 1 else "spatial",
         distribution=built.module.bottleneck.distribution,
+        codebook_size=built.module.bottleneck.codebook_size,
     )
 
 
@@ -38,8 +39,10 @@ def graph_specs(built: BuiltModel, role: Role) -> tuple[tuple[TensorSpec, ...], 
         return (latent,), (_image(built, "image"),)
     if role == "autoencoder":
         return (_image(built, "image"),), (_image(built, "reconstruction"),)
+    # One index stands for all channels of a place.
+    indices = TensorSpec(name="indices", dtype="int64", shape=("batch", *_latent_dimensions(built)[1:]))
     codes = tuple(
-        TensorSpec(name=name, dtype="int64" if name == "indices" else "float32", shape=latent_shape)
+        indices if name == "indices" else TensorSpec(name=name, dtype="float32", shape=latent_shape)
         for name in built.module.encoder_outputs
     )
     return (_image(built, "image"),), codes

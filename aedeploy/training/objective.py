@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal
 
 import torch
@@ -36,6 +37,11 @@ class WeighedTerm:
     name: str
     weight: float
     term: ObjectiveTerm
+    warmup_epochs: float = 0.0
+
+    def weight_at(self, epoch: float) -> float:
+        """The weight when so many epochs are over."""
+        return self.weight * min(1.0, epoch / self.warmup_epochs) if self.warmup_epochs else self.weight
 
 
 class Objective:
@@ -57,15 +63,21 @@ class Objective:
     def names(self) -> tuple[str, ...]:
         return tuple(term.name for term in self.terms)
 
-    def __call__(self, taken: TrainingPass) -> tuple[Tensor, Tensor]:
-        """The loss of a batch, to differentiate, and the sum of each term, unweighted and detached: float32 [terms]."""
+    def __call__(self, taken: TrainingPass, epoch: float = inf) -> tuple[Tensor, Tensor]:
+        """The loss of a batch, to differentiate, and the sum of each term, unweighted and detached: float32 [terms].
+
+        ``epoch``: how many are over, with the part of the one that is running; a weight may grow with it.
+        """
         scale = self._scale(taken.target)
         sums = [each.term(taken) for each in self.terms]
-        weighted = [each.weight * scale * value for each, value in zip(self.terms, sums, strict=True)]
+        weighted = [each.weight_at(epoch) * scale * value for each, value in zip(self.terms, sums, strict=True)]
         return functools.reduce(torch.add, weighted), torch.stack(sums).detach()
 
     def figures(self, sums: Sequence[float], images: int, pixels: int) -> tuple[float, dict[str, float]]:
-        """The loss and its unweighted parts, by pixel or by image, from the terms' sums over ``images`` images."""
+        """The loss and its unweighted parts, by pixel or by image, from the terms' sums over ``images`` images.
+
+        With full weights, warm-up or not, so that epochs can be compared.
+        """
         unit = images * pixels if self.reduction == "mean" else images
         parts = {name: value / unit for name, value in zip(self.names, sums, strict=True)}
         return sum(each.weight * parts[each.name] for each in self.terms), parts
@@ -101,7 +113,10 @@ def build_objective(table: Mapping[str, Any], premises: Premises) -> Objective:
     for name, values in tables.items():
         module = load_named(OBJECTIVES, name, "objective term")
         term_config = parse(module.TermConfig, values, f"objective.{name}")
-        terms.append(WeighedTerm(name=name, weight=term_config.weight, term=module.Term(term_config, premises)))
+        term = module.Term(term_config, premises)
+        terms.append(
+            WeighedTerm(name=name, weight=term_config.weight, term=term, warmup_epochs=term_config.warmup_epochs)
+        )
         resolved[name] = term_config.model_dump(mode="json")
     likelihood = resolved["reconstruction"]["loss"] == "bce"
     return Objective(terms, config.reduction, likelihood=likelihood, table=resolved)

@@ -8,7 +8,7 @@ import torch
 
 from aedeploy.config import parse
 from aedeploy.errors import BackendError, ConfigError, UnknownNameError
-from aedeploy.models.build import build_model, resolve_model
+from aedeploy.models.build import build_model, latent_kind, resolve_model
 from aedeploy.names import load_named
 from aedeploy.recipes import Recipe
 from aedeploy.runtime.backends.torchscript import check_torch_device
@@ -47,8 +47,16 @@ def check_recipe(recipe: Recipe) -> CheckedRecipe:
             "model.output = 'sigmoid' gives values in [0, 1], which cannot follow pixels that model.normalisation = "
             "'standard' has spread around 0: take model.output = 'linear', or model.normalisation = 'none'."
         )
-    distribution = load_named("aedeploy.models.bottlenecks", bottleneck, "bottleneck").Bottleneck.distribution
-    premises = Premises(output=output, normalisation=normalisation, bottleneck=bottleneck, distribution=distribution)
+    kind = load_named("aedeploy.models.bottlenecks", bottleneck, "bottleneck").Bottleneck
+    premises = Premises(
+        output=output,
+        normalisation=normalisation,
+        bottleneck=bottleneck,
+        distribution=kind.distribution,
+        latent_range=kind.latent_range,
+        quantises=kind.quantises,
+        latent_kind=latent_kind(model),
+    )
     objective = build_objective(recipe.objective, premises)
     corruptions = build_corruptions(recipe.corruption)
     training = parse(TrainingConfig, recipe.training, "training")

@@ -1,6 +1,7 @@
-"""Backbones: one module each, with a ``BackboneConfig`` and a function
+"""Backbones: one module each, with a ``BackboneConfig`` and the functions
 
     build(config: BackboneConfig, image_shape: tuple[int, int, int], latent_dim: int) -> Backbone
+    latent_kind(config: BackboneConfig) -> "vector" or "spatial"
 
 Shape suffixes: B batch, C channels, H height, W width, F features, D latent size.
 """

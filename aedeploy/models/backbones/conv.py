@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from aedeploy.config import Config
 from aedeploy.errors import ConfigError
 from aedeploy.models.backbones import ACTIVATIONS, Backbone
+from aedeploy.models.bottlenecks import LatentKind
 
 
 class BackboneConfig(Config):
@@ -72,6 +73,11 @@ def build(config: BackboneConfig, image_shape: tuple[int, int, int], latent_dim:
         multiple_of=reduction,
         minimum=reduction,
     )
+
+
+def latent_kind(config: BackboneConfig) -> LatentKind:
+    """As the config says."""
+    return config.latent
 
 
 class ResidualBlock(nn.Module):

@@ -1,26 +1,49 @@
-"""Bottlenecks: one module each, with a ``BottleneckConfig`` and a subclass of :class:`Bottleneck` of that name."""
+"""Bottlenecks: one module each, with a ``BottleneckConfig`` and a subclass of :class:`Bottleneck` of that name.
+
+A latent is a vector [B, D] or spatial [B, D, H, W]; its second axis has ``model.latent_dim`` entries either way.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-#: ``latent`` first, what the decoder takes; then what else the encoder exports (``logvar``, ``indices``).
+#: ``latent`` first, what the decoder takes; then what else the encoder exports (``logvar``, ``indices``). In training
+#: there may be more in it, for the objective: a quantising bottleneck adds ``continuous``, the latent before rounding.
 Code = dict[str, Tensor]
+
+LatentKind = Literal["vector", "spatial"]
 
 
 class Bottleneck(nn.Module, ABC):
-    """What stands between encoder and decoder; made as ``Bottleneck(config, new_head)``."""
+    """What stands between encoder and decoder; made as ``Bottleneck(config, new_head, latent_dim)``."""
 
     #: The names of what ``forward`` gives, ``latent`` first: the encoder graph's outputs.
     outputs: ClassVar[tuple[str, ...]] = ("latent",)
     distribution: ClassVar[Literal["point", "gaussian"]] = "point"
+    #: Where latents can lie: anywhere, from 0 on, or in [0, 1].
+    latent_range: ClassVar[Literal["any", "nonnegative", "unit"]] = "any"
+    #: Whether latents are entries of a codebook; then ``training_code`` gives ``continuous``.
+    quantises: ClassVar[bool] = False
+
+    @classmethod
+    def check(cls, config: Any, latent_dim: int, kind: LatentKind) -> None:
+        """Raise a ConfigError where ``config`` makes no sense for such a latent; nothing is built yet."""
+
+    @property
+    def codebook_size(self) -> int | None:
+        """How many entries the codebook has; None without one."""
+        return None
 
     @abstractmethod
     def forward(self, features: Tensor) -> Code:
-        """The code of the trunk's features, deterministically."""
+        """The code of the trunk's features, deterministically: what is exported."""
+
+    def training_code(self, features: Tensor) -> Code:
+        """The code in a training pass: the same one, but for a bottleneck that learns from a batch in its own way."""
+        return self(features)  # type: ignore[no-any-return]
 
     def sample(self, code: Code) -> Tensor:
         """The latent that the decoder sees in training: the same one, but for a bottleneck that adds noise."""

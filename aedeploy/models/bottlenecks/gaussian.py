@@ -28,7 +28,7 @@ class Bottleneck(bottlenecks.Bottleneck):
     outputs: ClassVar[tuple[str, ...]] = ("latent", "logvar")
     distribution: ClassVar[Literal["point", "gaussian"]] = "gaussian"
 
-    def __init__(self, config: BottleneckConfig, new_head: Callable[[], nn.Module]) -> None:
+    def __init__(self, config: BottleneckConfig, new_head: Callable[[], nn.Module], latent_dim: int) -> None:
         super().__init__()
         self.mean = new_head()
         self.logvar = new_head()

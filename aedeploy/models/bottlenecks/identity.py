@@ -21,7 +21,7 @@ class BottleneckConfig(Config):
 class Bottleneck(bottlenecks.Bottleneck):
     """``latent`` = head(features)."""
 
-    def __init__(self, config: BottleneckConfig, new_head: Callable[[], nn.Module]) -> None:
+    def __init__(self, config: BottleneckConfig, new_head: Callable[[], nn.Module], latent_dim: int) -> None:
         super().__init__()
         self.head = new_head()
 

@@ -3,8 +3,9 @@
     Term(config: TermConfig, premises: Premises)
 
 which refuses, when it is made, a model that it makes no sense for, and which is called with a TrainingPass and gives
-its value summed over all images of the batch and all their pixels or latents: a scalar, in float32. What a batch's
-loss is made of these sums is the business of ``training/objective.py``.
+its value summed over all images of the batch and all their pixels or latents: a scalar, in float32. What is of a whole
+batch, or of the weights, is multiplied by the number of images. What a batch's loss is made of these sums is the
+business of ``training/objective.py``.
 """
 
 from __future__ import annotations
@@ -27,12 +28,18 @@ class Premises:
     normalisation: Literal["none", "standard"]
     bottleneck: str
     distribution: Literal["point", "gaussian"]
+    latent_range: Literal["any", "nonnegative", "unit"] = "any"
+    quantises: bool = False
+    latent_kind: Literal["vector", "spatial"] = "vector"
 
 
 class WeightedConfig(Config):
-    """What every term has: the factor by which it enters the loss."""
+    """What every term has: the factor by which it enters the loss, and how long that takes to grow to its full size."""
 
     weight: float = Field(default=1.0, ge=0.0, allow_inf_nan=False)
+    warmup_epochs: float = Field(
+        default=0.0, ge=0.0, allow_inf_nan=False, description="The weight rises over them from 0, in a straight line."
+    )
 
 
 class ObjectiveTerm(Protocol):
