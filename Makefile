@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # There while an install runs: what an interrupted one leaves behind is not trusted.
 UNFINISHED := $(VENV)/.installing
 
-.PHONY: help demo test test-slow check bench docs clean
+.PHONY: help demo test test-slow check bench results docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -31,8 +31,11 @@ check: $(STAMP)  ## lint, format, types, layers
 	$(BIN)/lint-imports
 
 bench: $(STAMP)  ## every benchmark, one JSON object a line
-	@status=0; for benchmark in $$(grep -l __main__ benchmarks/*.py); do \
+	@status=0; for benchmark in $$(grep -l '^from measure import' benchmarks/*.py); do \
 		echo "$$benchmark" >&2; $(BIN)/python "$$benchmark" || status=1; done; exit $$status
+
+results: $(STAMP)  ## every recipe trained on MNIST, exported, measured, into docs/results.md; goes on where it stopped
+	@$(BIN)/python benchmarks/results.py
 
 docs: $(STAMP)  ## docs/commands.md and docs/bundle.schema.json, from the code
 	@$(BIN)/python docs/generate.py

@@ -2,6 +2,7 @@
 
 commands.md           every command and option, from the command line itself
 bundle.schema.json    what a bundle's manifest may say, as JSON Schema
+variants.md           every recipe, and every key of every part that a recipe can be made of
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
@@ -43,7 +45,92 @@ def schema() -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-PAGES = {"commands.md": commands, "bundle.schema.json": schema}
+AXES = {
+    "Backbones": ("model.backbone", "aedeploy.models.backbones", "BackboneConfig"),
+    "Bottlenecks": ("model.bottleneck", "aedeploy.models.bottlenecks", "BottleneckConfig"),
+    "Corruptions": ("corruption", "aedeploy.training.corruption", "CorruptionConfig"),
+    "Objective terms": ("objective", "aedeploy.training.objectives", "TermConfig"),
+    "Training methods": ("training.method", "aedeploy.training.methods", "MethodConfig"),
+}
+
+VARIANTS = """<!-- Written by docs/generate.py: change the recipes and the parts, then run make docs. -->
+
+# Variants
+
+A variant is a recipe: one TOML file that names a backbone, a bottleneck, corruptions, the terms of an objective and a
+training method, with all their settings. These come with aedeploy; [training.md](training.md) says how to write your
+own, and [results.md](results.md) what each is worth on MNIST.
+"""
+
+
+def variants() -> str:
+    """The recipes, and the parts with their keys."""
+    from aedeploy.models.build import ModelConfig
+    from aedeploy.names import load_named, names_in, summaries_in
+    from aedeploy.recipes import load_recipe, recipe_names
+    from aedeploy.training.config import TrainingConfig
+    from aedeploy.training.objective import ObjectiveConfig
+
+    recipes = [load_recipe(name) for name in recipe_names()]
+    rows = [f"| `{recipe.name}` | {recipe.summary} | {recipe.source} |" for recipe in recipes]
+    parts = [VARIANTS, "\n".join(["| recipe | what it is | source |", "|---|---|---|", *rows])]
+    for title, (where, package, config) in AXES.items():
+        parts.append(f"## {title}")
+        for name in names_in(package):
+            module = load_named(package, name, title)
+            named = where.startswith("model.") or where == "training.method"
+            table = f"[{where}] name = {name!r}" if named else f"[{where}.{name}]"
+            parts += [f"### `{table}`", summaries_in(package)[name], *_keys(getattr(module, config))]
+    for title, where, config in (
+        ("The model", "model", ModelConfig),
+        ("The objective", "objective", ObjectiveConfig),
+        ("Training", "training", TrainingConfig),
+    ):
+        parts += [f"## {title}", f"### `[{where}]`", *_keys(config)]
+    # Docstrings write code as reStructuredText does.
+    return "\n\n".join(part.strip() for part in parts if part).replace("``", "`") + "\n"
+
+
+def _keys(config: Any) -> list[str]:
+    """The keys of a table, with what may stand there."""
+    import inspect
+
+    from aedeploy.config import Config
+
+    lines = []
+    for name, field in config.model_fields.items():
+        if name == "name" or str(field.annotation).startswith("dict["):
+            continue
+        default = "needed" if field.is_required() else _toml(field.get_default(call_default_factory=True))
+        described = f": {field.description}" if field.description else ""
+        lines.append(f"- `{name}` ({_type(field.annotation)}; {default}){described}")
+    own = inspect.getdoc(config) if config.__doc__ != Config.__doc__ else None
+    return [part for part in (own, "\n".join(lines)) if part and not part.startswith("It has nothing to set")]
+
+
+def _toml(value: Any) -> str:
+    if value is None:
+        return "none unless given"
+    return f"`{json.dumps(value)}`"
+
+
+def _type(annotation: Any) -> str:
+    """A type, as a person who writes TOML would say it."""
+    from typing import Annotated, Literal, get_args, get_origin
+
+    if get_origin(annotation) is Annotated:
+        return _type(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        return " or ".join(f"`{json.dumps(value)}`" for value in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        inner = [part for part in get_args(annotation) if part is not Ellipsis]
+        return f"[{_type(inner[0])}, …]" if len(inner) == 1 else f"[{', '.join(map(_type, inner))}]"
+    if get_args(annotation):
+        return " or ".join(_type(part) for part in get_args(annotation) if part is not type(None))
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[annotation]
+
+
+PAGES = {"commands.md": commands, "bundle.schema.json": schema, "variants.md": variants}
 
 
 if __name__ == "__main__":

@@ -120,7 +120,9 @@ print(count)
     assert int(base.python(program)) > 40
 
 
-@pytest.mark.parametrize("command", ["", "train", "export", "encode", "decode", "reconstruct", "denoise", "demo"])
+@pytest.mark.parametrize(
+    "command", ["", "train", "sweep", "export", "encode", "decode", "reconstruct", "denoise", "demo"]
+)
 def test_help(base: Base, command: str) -> None:
     assert "Usage: aedeploy" in base.aedeploy(*command.split(), "--help")
 

@@ -49,10 +49,12 @@ def test_the_reference_does_not_depend_on_the_terminal(generate: ModuleType, mon
 def test_the_commands_are_those_of_the_design() -> None:
     assert COMMANDS == [
         "train",
+        "sweep",
         "export",
         "parity",
         "verify",
         "inspect",
+        "evaluate",
         "encode",
         "decode",
         "reconstruct",

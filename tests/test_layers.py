@@ -52,6 +52,7 @@ def test_the_contracts_are_kept(checkout: Path) -> None:
     [
         ("bundle/manifest.py", "import torch", "never reaches torch"),
         ("jobs/__init__.py", "def later() -> None:\n    import torch.nn", "never reaches torch"),
+        ("evaluation/run.py", "import torch", "never reaches torch"),
         ("runtime/backends/onnxruntime.py", "import onnx", "never reaches torch"),
         ("images/__init__.py", "from aedeploy.models import build", "Layers"),
         ("errors.py", "import aedeploy.files", "Layers"),
@@ -120,6 +121,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["--help"],
         ["--version"],
         ["train", "--help"],
+        ["sweep", "--help"],
         ["export", "--help"],
         ["inspect"],
         ["verify"],
@@ -127,6 +129,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["list", "formats"],
         ["list", "backends"],
         ["list", "data"],
+        ["evaluate", "--data", "images", "--limit", "1"],
         ["encode", "images", "--out", "encoded"],
         ["decode", "latents", "--out", "decoded"],
         ["reconstruct", "images", "--out", "reconstructed"],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from aedeploy.errors import ConfigError
+from aedeploy.models.build import resolve_model
 from aedeploy.recipes import Recipe, load_recipe
 from aedeploy.training.config import TrainConfig
 
@@ -20,8 +22,12 @@ TINY = [
 
 
 def tiny_recipe(variant: str = "mlp-32", *overrides: str) -> Recipe:
-    """A recipe of the folder, made small."""
+    """A recipe of the folder, made small; where its latent cannot be, it keeps its own."""
     recipe = load_recipe(variant, [*TINY, *overrides])
+    try:
+        resolve_model(recipe.model)
+    except ConfigError:
+        recipe = load_recipe(variant, [*TINY[1:], *overrides])
     if recipe.model["backbone"]["name"] == "mlp":
         recipe = replace(recipe, model={**recipe.model, "backbone": {**recipe.model["backbone"], "hidden": [8]}})
     return recipe

@@ -77,6 +77,7 @@ def _contract(manifest: Manifest) -> str:
             if latent.distribution == "gaussian"
             else ""
         )
+        law += f"; one of {latent.codebook_size:,} codes a place, by its `indices`" if latent.codebook_size else ""
         lines.append(f"- Latent: float32 `[batch, {', '.join(map(str, latent.shape))}]`{law}.")
     return "\n".join(lines)
 

@@ -76,7 +76,8 @@ class LatentContract(Config):
     shape: tuple[Dimension, ...] = Field(description="Of one image, without the batch.")
     kind: Literal["vector", "spatial"]
     distribution: Literal["point", "gaussian"] = Field(description="gaussian: latent is the mean, logvar comes too.")
-    codebook_size: int | None = Field(default=None, ge=1)
+    codebook_size: int | None = Field(default=None, ge=1, description="Indices are from 0 to one less.")
+    masked: bool = Field(default=False, description="All but some entries are set to 0, by a choice among them.")
 
 
 class GraphRecord(Config):

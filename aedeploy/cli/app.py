@@ -13,11 +13,13 @@ from aedeploy.cli import (
     demo,
     denoise,
     encode,
+    evaluate,
     export,
     inspect,
     list_,
     parity,
     reconstruct,
+    sweep,
     train,
     verify,
 )
@@ -50,10 +52,12 @@ def _options(
 
 
 app.command("train")(train.train)
+app.command("sweep")(sweep.sweep)
 app.command("export")(export.export)
 app.command("parity")(parity.parity)
 app.command("verify")(verify.verify)
 app.command("inspect")(inspect.inspect)
+app.command("evaluate")(evaluate.evaluate)
 app.command("encode")(encode.encode)
 app.command("decode")(decode.decode)
 app.command("reconstruct")(reconstruct.reconstruct)

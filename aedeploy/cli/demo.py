@@ -107,6 +107,7 @@ def _train(out: Path, output: Output) -> Ended:
 
     config = TrainConfig(recipe=load_recipe(_VARIANT, _OVERRIDES), out=out, overwrite=out.exists())
     ended = train_with_progress(config, output)
+    assert ended is not None  # the demo is one process
     if not ended.completed:
         raise KeyboardInterrupt
     return ended

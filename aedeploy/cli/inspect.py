@@ -61,6 +61,7 @@ def _overview(bundle: Bundle) -> Table:
     if manifest.latent is not None:
         shape = " × ".join(str(size) for size in manifest.latent.shape)
         latent = f"{shape} float32, {manifest.latent.kind}, {manifest.latent.distribution}"
+        latent += f", a codebook of {manifest.latent.codebook_size:,}" if manifest.latent.codebook_size else ""
     rows = {
         "bundle": str(bundle.path),
         "recipe": f"{recipe.get('name', '')}: {recipe.get('summary', '')}",

@@ -89,11 +89,12 @@ def _request(job: str, bundle: Any, options: Mapping[str, Any]) -> Any:
 
     values = dict(options)
     for name in ("batch_size", "workers"):
-        values[name] = _auto_or_number(name, values[name])
+        values[name] = auto_or_number(name, values[name])
     return JobRequest(job=job, bundle=bundle, **values)  # type: ignore[arg-type]
 
 
-def _auto_or_number(name: str, value: str) -> int | None:
+def auto_or_number(name: str, value: str) -> int | None:
+    """What an option ``auto|N`` was given; None for auto."""
     if value == "auto":
         return None
     if not value.isdecimal():

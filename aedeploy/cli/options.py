@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,3 +26,36 @@ Backend = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Where the graphs run: cpu, cuda, mps. Never a silent fall back.")]
 AllowFailed = Annotated[bool, typer.Option("--allow-failed", help="Run a graph although its parity check failed.")]
+
+# Of commands that train.
+TrainingData = Annotated[
+    str,
+    typer.Option(
+        help="digits, mnist, fashion-mnist, cifar10, or a PATH: a folder of images or idx files, or an .npz.",
+    ),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where mnist, fashion-mnist and cifar10 are, or are downloaded to: torchvision's layout, "
+        "or just the four idx files.",
+    ),
+]
+ImageSize = Annotated[
+    str | None,
+    typer.Option(metavar="N|HxW", help="Resize images to N×N or H×W. Default: as they are."),
+]
+Color = Annotated[str, typer.Option(help="auto, grey or rgb. auto: as the images are.")]
+HeldOut = Annotated[
+    float | None,
+    typer.Option(
+        help="Of data without a test set: a share below 1, or a number of images. Default: a tenth, at most 5,000.",
+    ),
+]
+Variant = Annotated[str, typer.Option(metavar="NAME|FILE.toml", help="A recipe (aedeploy list variants).")]
+Epochs = Annotated[int | None, typer.Option(help="training.epochs")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe; repeatable."),
+]
+TrainingDevice = Annotated[str, typer.Option(help="auto (cuda, else mps, else cpu), cpu, cuda or mps.")]

@@ -68,7 +68,10 @@ def parity(
 
 def parity_table(report: ParityReport) -> Table:
     """One line for each output of each graph: its worst case, and the tolerance that judged it."""
-    figures = ("max error", "tolerance", "mean error", "relative", "cosine", "PSNR dB", "8-bit pixels changed")
+    figures = ["max error", "tolerance", "mean error", "relative", "cosine", "PSNR dB", "8-bit pixels changed"]
+    # Of indices and masks; most models have none.
+    decided = ["decided otherwise"] if any(graph.decisions for graph in report.graphs) else []
+    figures += decided
     title = f"Parity of {report.bundle} with PyTorch ({report.reference})"
     table = columns(title, ("graph", "output", *figures, ""), right=figures)
     for graph in report.graphs:
@@ -78,15 +81,16 @@ def parity_table(report: ParityReport) -> Table:
                 f"{graph.format} {graph.role}",
                 worst.output,
                 _figure(worst.max_abs, ".1e"),
-                f"≤ {_figure(worst.limit, '.1e')}",
+                "" if worst.limit is None else f"≤ {worst.limit:.1e}",
                 _figure(worst.mean_abs, ".1e"),
                 _figure(worst.relative, ".1e"),
                 _figure(worst.cosine, ".7f"),
                 _figure(worst.psnr, ".1f", "equal" if worst.max_abs == 0 else "–") if worst.pixels else "",
                 _figure(graph.changed_share, ".4%") if worst.pixels else "",
+                *("{} of {:,}".format(*(graph.decisions or ())) if worst.decisions else "" for _ in decided),
                 mark(bool(graph)),
             )
-        if not any(graph.worst()):
+        if not list(graph.worst()):
             add_row(table, f"{graph.format} {graph.role}", "", *[""] * len(figures), mark(False))
     return table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,21 @@ import typer
 
 from aedeploy.cli.console import INTERRUPTED, Output, reporting
 from aedeploy.cli.large_imports import large_imports
-from aedeploy.cli.options import Debug, Json, Quiet, Verbose
+from aedeploy.cli.options import (
+    Color,
+    DataRoot,
+    Debug,
+    Epochs,
+    HeldOut,
+    ImageSize,
+    Json,
+    Quiet,
+    Set,
+    TrainingData,
+    TrainingDevice,
+    Variant,
+    Verbose,
+)
 from aedeploy.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -20,48 +35,24 @@ if TYPE_CHECKING:
 @reporting
 def train(
     *,
-    data: Annotated[
-        str,
-        typer.Option(
-            help="digits, mnist, fashion-mnist, cifar10, or a PATH: a folder of images or idx files, or an .npz.",
-        ),
-    ] = "digits",
-    data_root: Annotated[
-        Path | None,
-        typer.Option(
-            help="Where mnist, fashion-mnist and cifar10 are, or are downloaded to: torchvision's layout, "
-            "or just the four idx files.",
-        ),
-    ] = None,
-    image_size: Annotated[
-        str | None,
-        typer.Option(metavar="N|HxW", help="Resize images to N×N or H×W. Default: as they are."),
-    ] = None,
-    color: Annotated[str, typer.Option(help="auto, grey or rgb. auto: as the images are.")] = "auto",
-    held_out: Annotated[
-        float | None,
-        typer.Option(
-            help="Of data without a test set: a share below 1, or a number of images. Default: a tenth, at most 5,000.",
-        ),
-    ] = None,
+    data: TrainingData = "digits",
+    data_root: DataRoot = None,
+    image_size: ImageSize = None,
+    color: Color = "auto",
+    held_out: HeldOut = None,
     workers: Annotated[int | None, typer.Option(help="Threads that decode a folder. Default: one a core.")] = None,
-    variant: Annotated[
-        str,
-        typer.Option(metavar="NAME|FILE.toml", help="A recipe (aedeploy list variants)."),
-    ] = "ae",
+    variant: Variant = "ae",
     latent_dim: Annotated[int | None, typer.Option(help="Size of the latent (model.latent_dim).")] = None,
-    epochs: Annotated[int | None, typer.Option(help="training.epochs")] = None,
+    epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="training.batch_size")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate (training.lr).")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe; repeatable."),
-    ] = None,
+    set_: Set = None,
     seed: Annotated[int, typer.Option(help="Same seed, same weights on a CPU.")] = 0,
-    device: Annotated[
-        str,
-        typer.Option(help="auto (cuda, else mps, else cpu), cpu, cuda or mps."),
-    ] = "auto",
+    device: TrainingDevice = "auto",
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write event files for TensorBoard there."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="The bundle's folder. Default: artifacts/DATA-VARIANT, numbered."),
@@ -87,6 +78,8 @@ def train(
         aedeploy train --data photos/ --image-size 128 --variant denoising
 
         aedeploy train --data mnist --variant vae --set objective.kl.weight=4
+
+        torchrun --nproc-per-node 2 -m aedeploy train --data photos/ --variant my.toml
     """
     import importlib.util
 
@@ -101,15 +94,18 @@ def train(
     }
     overrides = [*(set_ or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)]
     recipe = load_recipe(variant, overrides)
-    size = _image_size(image_size)
+    size = read_image_size(image_size)
     if importlib.util.find_spec("torch") is None:
         raise MissingDependencyError("torch", "train", "Training")
     with large_imports():
         from aedeploy.training.config import TrainConfig
         from aedeploy.training.data.source import DataRequest, data_name
         from aedeploy.training.destination import default_destination
+        from aedeploy.training.distributed import is_follower
     from aedeploy.cli.training_progress import train_with_progress
 
+    if is_follower():
+        output = replace(output, json=False, quiet=True)
     config = TrainConfig(
         recipe=recipe,
         out=out or default_destination(data_name(data), recipe.name, resume=resume),
@@ -121,8 +117,11 @@ def train(
         device=device,
         resume=resume,
         overwrite=overwrite,
+        tensorboard=tensorboard,
     )
     ended = train_with_progress(config, output)
+    if ended is None:  # one of several processes, and not the one that has the bundle
+        return
     output.result(
         {
             "bundle": str(ended.bundle.path),
@@ -146,6 +145,7 @@ def train(
             "--variant": variant if variant != "ae" else None,
             "--seed": seed or None,
             "--device": device if device != "auto" else None,
+            "--tensorboard": tensorboard,
         }
         options = [f"{name}={value}" for name, value in asked.items() if value is not None]
         options += [f"--set={override}" for override in overrides]
@@ -154,8 +154,8 @@ def train(
         raise typer.Exit(INTERRUPTED)
 
 
-def _image_size(text: str | None) -> tuple[int, int] | None:
-    """``64`` or ``48x64`` (height × width)."""
+def read_image_size(text: str | None) -> tuple[int, int] | None:
+    """What --image-size was given: ``64``, or ``48x64`` (height × width)."""
     if text is None:
         return None
     parts = text.lower().replace("×", "x").split("x")

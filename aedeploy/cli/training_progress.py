@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 _SIGN_OF_LIFE_SECONDS = 30.0
 
 
-def train_with_progress(config: TrainConfig, output: Output) -> Ended:
-    """Train, show what happens, and let Ctrl-C and SIGTERM end the run after a step once it has begun."""
+def train_with_progress(config: TrainConfig, output: Output) -> Ended | None:
+    """Train, show what happens, and let Ctrl-C and SIGTERM end the run after a step once it has begun.
+
+    None: this is one of several processes, and another one has the bundle.
+    """
     from aedeploy.training.events import Ended, Started
     from aedeploy.training.run import train
     from aedeploy.training.signals import stop_on_signals
@@ -31,7 +34,16 @@ def train_with_progress(config: TrainConfig, output: Output) -> Ended:
             if isinstance(event, Ended):
                 return event
             progress.show(event)
-    raise AssertionError("a run ends with Ended or with an error")
+    return None
+
+
+def compression(pixels: int, latent: int) -> str:
+    """How many numbers stand for how many, for a person."""
+    if latent > pixels:
+        return (
+            f"latent of {latent:,} numbers for {pixels:,} pixel values: overcomplete, {latent / pixels:.3g} × as many"
+        )
+    return f"latent of {latent:,} numbers for {pixels:,} pixel values: {pixels / latent:.3g} × fewer"
 
 
 class TrainingProgress:
@@ -42,6 +54,7 @@ class TrainingProgress:
         self.console = output.messages
         self.bar: Progress | None = None
         self.last_line = time.monotonic()
+        self.phases: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +85,8 @@ class TrainingProgress:
             f"{event.parameters:,} parameters; {event.data.train:,} images of {event.data.name} to train on and "
             f"{event.data.held_out:,} held out, {height}×{width} {colour}; on {event.device}"
         )
+        self._line(compression(channels * height * width, event.latent))
+        self.phases = event.phases
         for note in event.notes:
             self._line(note)
         if event.epochs_done:
@@ -118,8 +133,9 @@ class TrainingProgress:
 
     def _epoch_done(self, event: EpochDone) -> None:
         best = "  best so far" if event.best else ""
+        phase = f"{event.phase}  " if len(self.phases) > 1 else ""
         self._line(
-            f"epoch {event.epoch:{len(str(event.epochs))}}/{event.epochs}  train {event.train_loss:.4g}  "
+            f"epoch {event.epoch:{len(str(event.epochs))}}/{event.epochs}  {phase}train {event.train_loss:.4g}  "
             f"held out {event.held_out_loss:.4g}  {event.images_per_second:,.0f} images/s{best}"
         )
 

@@ -35,8 +35,10 @@ def verify(
     output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
     found = find_bundle(bundle)
     report = verify_bundle(found)
-    names = ("check", "subject", "batch", "output", "max error", "tolerance", "")
-    table = columns(str(found.path), names, right=("batch", "max error", "tolerance"))
+    # Of indices and masks; most models have none.
+    decided = ("decided otherwise",) if any(result.decisions for result in report.results) else ()
+    names = ("check", "subject", "batch", "output", "max error", "tolerance", *decided, "")
+    table = columns(str(found.path), names, right=("batch", "max error", "tolerance", *decided))
     for result in report.results:
         add_row(
             table,
@@ -46,6 +48,7 @@ def verify(
             result.output or "",
             "" if result.max_abs is None else f"{result.max_abs:.1e}",
             "" if result.limit is None else f"≤ {result.limit:.1e}",
+            *(f"{result.otherwise} of {result.decisions}" if result.decisions else "" for _ in decided),
             mark(result.passed),
         )
     output.show(table)

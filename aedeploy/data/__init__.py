@@ -2,8 +2,11 @@
 
 digits.py   10,000 handwritten digits, embedded: the offline default
 idx.py      MNIST's own file format, alone or as a folder
+cifar.py    CIFAR-10's own files
 npz.py      images in a NumPy archive
+named.py    the data sets that have a name
 split.py    which images are held out
+digest.py   what identifies images
 """
 
 from aedeploy.data.digits import digits

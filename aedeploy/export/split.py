@@ -90,6 +90,7 @@ def split(built: BuiltModel, metadata: Mapping[Role, Mapping[str, str]]) -> list
         model = copy.deepcopy(built.module).to(device="cpu", dtype=torch.float32).eval()
         for parameter in model.parameters():
             parameter.requires_grad_(False)
+        _drop_dropout(model)
         inputs, outputs = graph_specs(built, role)
         graphs.append(
             Graph(
@@ -103,6 +104,15 @@ def split(built: BuiltModel, metadata: Mapping[Role, Mapping[str, str]]) -> list
             )
         )
     return graphs
+
+
+def _drop_dropout(module: nn.Module) -> None:
+    """Once trained, dropout does nothing: no graph has a node for it."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.modules.dropout._DropoutNd):
+            setattr(module, name, nn.Identity())
+        else:
+            _drop_dropout(child)
 
 
 def _example(built: BuiltModel, role: Role) -> Tensor:

@@ -99,7 +99,7 @@ class Autoencoder(nn.Module):
 
     def finish(self, raw: Tensor) -> Tensor:
         """What the decoder's layers give, before any activation, to images in [0, 1]."""
-        image_BCHW = self._activate(raw)
+        image_BCHW = self.activate(raw)
         if self.normalisation is not None:
             image_BCHW = self.normalisation.inverse(image_BCHW)
         return image_BCHW.clamp(0.0, 1.0)
@@ -127,9 +127,10 @@ class Autoencoder(nn.Module):
             latent=latent,
             raw=raw,
             target=target,
-            activate=self._activate,
+            activate=self.activate,
             samples=samples,
         )
 
-    def _activate(self, raw: Tensor) -> Tensor:
+    def activate(self, raw: Tensor) -> Tensor:
+        """What the decoder's layers give to the model's own units: logits to pixels, where the output is a sigmoid."""
         return torch.sigmoid(raw) if self.output == "sigmoid" else raw

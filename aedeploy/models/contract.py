@@ -28,6 +28,7 @@ def latent_contract(built: BuiltModel) -> LatentContract:
         kind="vector" if len(built.backbone.latent_shape) == 1 else "spatial",
         distribution=built.module.bottleneck.distribution,
         codebook_size=built.module.bottleneck.codebook_size,
+        masked=built.module.bottleneck.masks,
     )
 
 

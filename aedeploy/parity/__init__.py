@@ -2,6 +2,7 @@
 
 inputs.py       what the graphs are fed: real images and the extremes
 compare.py      one output against its reference, in figures
+decisions.py    indices and masks, and what follows from them
 tolerances.py   how far apart is too far
 check.py        every exported graph of a bundle against the eager model
 verify.py       checksums and golden vectors, where the model has landed

@@ -24,19 +24,33 @@ class Comparison:
     psnr: float | None = None  # dB, for images; None when they are equal
     changed_pixels: int | None = None  # of 8-bit images
     pixels: int | None = None
+    otherwise: int | None = None  # decisions that fell otherwise than the reference's; None where nothing is decided
+    decisions: int | None = None
 
     def __bool__(self) -> bool:
         return self.passed
 
 
-def compare(output: str, candidate: np.ndarray, reference: np.ndarray) -> Comparison:
-    """Compare an output, float32 of any shape, with its reference. NaN and infinities fail on either side."""
-    problem = _malformed(candidate, reference)
+def compare(
+    output: str,
+    candidate: np.ndarray,
+    reference: np.ndarray,
+    judged: np.ndarray | None = None,
+    *,
+    rounding: float = 0.0,
+) -> Comparison:
+    """Compare an output, float32 of any shape, with its reference. NaN and infinities fail on either side.
+
+    ``judged``: bool, of the same shape; what is False there is left out of all figures. ``rounding`` widens the limit.
+    """
+    problem = malformed(candidate, reference)
     if problem:
         return Comparison(output=output, passed=False, reason=problem, limit=None)
+    limit = tolerance_of(output).limit(reference) + rounding
     got, want = candidate.astype(np.float64), reference.astype(np.float64)
+    if judged is not None:
+        got, want = got[judged], want[judged]
     error = np.abs(got - want)
-    limit = tolerance_of(output).limit(reference)
     max_abs = float(error.max(initial=0.0))
     norms = float(np.linalg.norm(got)), float(np.linalg.norm(want))
     passed = max_abs <= limit
@@ -57,7 +71,8 @@ def compare(output: str, candidate: np.ndarray, reference: np.ndarray) -> Compar
     )
 
 
-def _malformed(candidate: np.ndarray, reference: np.ndarray) -> str | None:
+def malformed(candidate: np.ndarray, reference: np.ndarray) -> str | None:
+    """What keeps two arrays from being compared at all; None: nothing."""
     if not np.isfinite(reference).all():
         return "PyTorch itself gives NaN or infinity here"
     if candidate.shape != reference.shape:

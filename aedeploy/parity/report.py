@@ -30,7 +30,7 @@ class CaseResult:
         if self.error:
             return f"{at}: {self.error}"
         failed = next((o for o in self.outputs if not o), None)
-        return f"{failed.output} {at}: {failed.reason}" if failed else None
+        return None if failed is None else f"{failed.output} {at}: {failed.reason}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,12 @@ class GraphResult:
         return sum(o.changed_pixels or 0 for o in compared) / pixels if pixels else None
 
     @property
+    def decisions(self) -> tuple[int, int] | None:
+        """How many indices or masked entries came out otherwise, and of how many, over all cases; None without any."""
+        counted = [o for c in self.cases for o in c.outputs if o.decisions]
+        return (sum(o.otherwise or 0 for o in counted), sum(o.decisions or 0 for o in counted)) if counted else None
+
+    @property
     def _too_many_changed(self) -> bool:
         return (self.changed_share or 0.0) > CHANGED_PIXELS
 
@@ -67,7 +73,7 @@ class GraphResult:
         return first
 
     def worst(self) -> Iterator[Comparison]:
-        """For each output, the comparison that came nearest to its limit, or failed."""
+        """For each output, the comparison that failed, or came nearest to its limit."""
         names = dict.fromkeys(o.output for c in self.cases for o in c.outputs)
         for name in names:
             yield max((o for c in self.cases for o in c.outputs if o.output == name), key=_badness)
@@ -80,6 +86,8 @@ class GraphResult:
             "passed": bool(self),
             "reason": self.reason,
             "changed_pixels_share": self.changed_share,
+            "decided_otherwise": self.decisions and self.decisions[0],
+            "decisions": self.decisions and self.decisions[1],
             "worst": [asdict(comparison) for comparison in self.worst()],
             "cases": [{**asdict(case), "passed": bool(case)} for case in self.cases],
         }
@@ -118,7 +126,9 @@ class ParityReport:
 COMPOSED = "encoder→decoder"
 
 
-def _badness(comparison: Comparison) -> float:
+def _badness(comparison: Comparison) -> tuple[bool, float, float]:
+    """Failed or not, then by the share of decisions, then by the error."""
+    share = (comparison.otherwise or 0) / comparison.decisions if comparison.decisions else 0.0
     if comparison.max_abs is None or not comparison.limit:
-        return float("inf")
-    return comparison.max_abs / comparison.limit
+        return not comparison.passed, share, 0.0
+    return not comparison.passed, share, comparison.max_abs / comparison.limit

@@ -106,25 +106,50 @@ def _read(name_or_path: str) -> tuple[str, str]:
     return name_or_path, importlib.resources.files(__name__).joinpath(f"{name_or_path}.toml").read_text("utf-8")
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
-    key, equals, raw = override.partition("=")
-    *parents, last = key.strip().split(".")
-    if not equals or not last or not parents:
-        raise ConfigError(
-            f"--set takes KEY=VALUE with a dotted key, such as model.latent_dim=32: {override!r} is not one."
-        )
-    if parents[0] not in _TABLES:
-        raise ConfigError(f"--set {key}: {parents[0]!r} is not a table of a recipe{did_you_mean(parents[0], _TABLES)}.")
-    table = values
-    for parent in parents:
-        table = table.setdefault(parent, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"--set {key}: {parent!r} is a value, not a table.")
-    table[last] = _value(raw.strip())
+def with_values(recipe: Recipe, values: Mapping[str, Any], option: str) -> Recipe:
+    """A recipe with other values for some dotted keys; ``option`` is what a message says they were given with.
+
+    Raises:
+        ConfigError: a key does not lead into one of a recipe's tables.
+    """
+    tables = recipe.as_dict()
+    for key, value in values.items():
+        _assign(tables, key, copy.deepcopy(value), option)
+    return recipe_from_dict(tables)
 
 
-def _value(raw: str) -> Any:
+def is_dotted(key: str) -> bool:
+    """Whether a key names a table and something in it, such as ``model.latent_dim``."""
+    table, dot, rest = key.partition(".")
+    return bool(table and dot and rest) and not rest.endswith(".")
+
+
+def parse_value(raw: str) -> Any:
+    """A value as ``--set`` reads it: TOML, and what is not TOML is a string."""
     try:
         return tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         return raw
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, raw = override.partition("=")
+    if not equals or not is_dotted(key.strip()):
+        raise ConfigError(
+            f"--set takes KEY=VALUE with a dotted key, such as model.latent_dim=32: {override!r} is not one."
+        )
+    _assign(values, key.strip(), parse_value(raw.strip()), "--set")
+
+
+def _assign(tables: dict[str, Any], key: str, value: Any, option: str) -> None:
+    *parents, last = key.split(".")
+    if parents[0] not in _TABLES:
+        raise ConfigError(
+            f"{option} {key}: {parents[0]!r} is not a table of a recipe{did_you_mean(parents[0], _TABLES)}."
+        )
+    table = tables
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{option} {key}: {parent!r} is a value, not a table.")
+    table[last] = value

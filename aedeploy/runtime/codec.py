@@ -83,6 +83,7 @@ class Codec:
     ) -> None:
         self.bundle = bundle
         self.backend = backend
+        self.device = device
         self.geometry = image_geometry(bundle)
         self._options: dict[str, Any] = {"device": device, "threads": threads, "allow_failed": allow_failed}
         self._runners: dict[Role, GraphRunner] = {}

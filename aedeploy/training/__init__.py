@@ -18,6 +18,7 @@ publish.py           the bundle, written
 destination.py       which folder that is
 signals.py           Ctrl-C as a wish to stop
 memory.py            how much of it is free
+sweep/               a variant at every point of a grid of values
 """
 
 from aedeploy.training.config import TrainConfig

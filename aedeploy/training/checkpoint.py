@@ -1,7 +1,8 @@
 """``checkpoint.safetensors``: all that a run needs to go on exactly where it stopped. No pickle, replaced atomically.
 
-Tensors are named ``model/…`` (the last weights), ``best/…`` (those of the best epoch so far), ``optimizer/…`` and
-``totals`` (the losses of the epoch so far); the metadata holds the progress in numbers, and the identity of the run.
+Tensors are named ``model/…`` (the last weights), ``best/…`` (those of the best epoch so far), ``average/…``,
+``method/…`` (networks beside the model), ``optimizer/<player>/…`` and ``loop/totals`` (the losses of the epoch so far);
+the metadata holds the progress in numbers, and the identity of the run.
 Random states are not in it: see randomness.py.
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,48 +19,43 @@ from torch import Tensor
 
 from aedeploy.errors import ConfigError, IntegrityError
 from aedeploy.files import write_bytes
-from aedeploy.training.loop import Fit, Progress
+from aedeploy.training.loop import Fit
 
-_VERSION = 1
+_VERSION = 2
 
 
 def save_checkpoint(path: Path, fit: Fit, identity: Mapping[str, Any]) -> None:
     """Write the state of a run that is between two steps. ``identity``: what must be the same to go on."""
-    tensors = {
-        **{f"model/{name}": value for name, value in fit.model.state_dict().items()},
-        **{f"best/{name}": value for name, value in fit.best.items()},
-        **{f"optimizer/{name}": value for name, value in fit.optimizer.state.items()},
-        "totals": fit.totals,
-    }
-    metadata = {"version": _VERSION, "progress": asdict(fit.progress), "identity": identity}
+    progress, tensors = fit.state()
+    metadata = {"version": _VERSION, "progress": progress, "identity": identity}
     on_cpu = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     # Not by save_file, whose files only their owner can read.
     write_bytes(path, save(on_cpu, {"aedeploy": json.dumps(metadata)}))
 
 
 def restore(path: Path, fit: Fit, identity: Mapping[str, Any]) -> None:
-    """Bring a new Fit to where the run was.
+    """Bring a new Fit to where the run was. Of several processes the leader reads, and the others are told.
 
     Raises:
         ConfigError: the run there is another one; the message names the first difference.
         IntegrityError: the file is damaged, or of another version.
     """
-    metadata, tensors = _read(path)
-    _check_identity(metadata["identity"], identity, path)
-    fit.progress = Progress(**metadata["progress"])
-    if fit.progress.epoch > fit.config.epochs:
+    metadata, tensors = fit.world.same(_read_own(path, identity) if fit.world.leads else ({}, {}))
+    done = metadata["progress"]["epoch"]
+    if done > fit.epochs:
         raise ConfigError(
-            f"The run in {path.parent} has {fit.progress.epoch} epochs done, and {fit.config.epochs} are asked for: "
-            "give a larger --epochs."
+            f"The run in {path.parent} has {done} epochs done, and {fit.epochs} are asked for: give a larger --epochs."
         )
     try:
-        fit.model.load_state_dict(_group(tensors, "model"))
-        for name, value in fit.optimizer.state.items():
-            value.copy_(tensors[f"optimizer/{name}"])
-        fit.totals.copy_(tensors["totals"])
-    except (KeyError, RuntimeError) as error:
+        fit.load_state(metadata["progress"], tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
         raise IntegrityError(f"{path.name} does not fit the model ({error}): start anew with --overwrite.") from None
-    fit.best = _group(tensors, "best")
+
+
+def _read_own(path: Path, identity: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    metadata, tensors = _read(path)
+    _check_identity(metadata["identity"], identity, path)
+    return metadata, tensors
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -75,11 +70,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         f"{path.name} is of version {metadata['version']}, and this release reads {_VERSION}: "
         "resume with the release that wrote it, or start anew with --overwrite."
     )
-
-
-def _group(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
-    prefix = f"{group}/"
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _check_identity(was: Mapping[str, Any], is_now: Mapping[str, Any], path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from aedeploy.bundle.locate import ARTIFACTS
 from aedeploy.bundle.store import CHECKPOINT_FILE, HISTORY_FILE, MANIFEST_FILE, PARITY_FILE
 from aedeploy.errors import ConfigError
-from aedeploy.files import locked
+from aedeploy.files import PARTIAL_SUFFIX, locked
 
 _GRAPHS = "graphs"
 _LOCK = ".lock"
@@ -61,8 +61,8 @@ def _check_content(out: Path, *, resume: bool, overwrite: bool) -> None:
         raise ConfigError(f"--out {out} is a file: name a folder.")
     if resume and not (out / CHECKPOINT_FILE).is_file():
         raise ConfigError(f"--resume: there is no {CHECKPOINT_FILE} in {out}: leave --resume out to begin there.")
-    # A lock is also in a folder whose run was killed before it had written anything.
-    taken = out.is_dir() and any(entry.name != _LOCK for entry in out.iterdir())
+    # A lock, or a file half written, is also in a folder whose run was killed before it had written anything.
+    taken = out.is_dir() and any(entry.name != _LOCK and entry.suffix != PARTIAL_SUFFIX for entry in out.iterdir())
     if taken and not resume and not overwrite:
         raise ConfigError(
             f"{out} is there already: give --resume to go on with it, --overwrite to replace it, or another --out."

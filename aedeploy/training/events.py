@@ -16,7 +16,9 @@ class Started:
     image_shape: tuple[int, int, int]
     parameters: int
     device: str
-    epochs: int
+    phases: tuple[str, ...]  # their names; one, unless a part of the model is trained after the other
+    latent: int  # numbers that the encoder makes of an image
+    epochs: int  # of all phases
     epochs_done: int  # more than 0 in a run that goes on
     steps: int  # of one epoch
     notes: tuple[str, ...]
@@ -37,13 +39,14 @@ class StepsDone:
 class EpochDone:
     """An epoch is over. Losses are by pixel or by image, as the objective's reduction says; ``parts`` unweighted."""
 
-    epoch: int  # from 1
+    epoch: int  # from 1, over all phases
     epochs: int
+    phase: str
     train_loss: float
     train_parts: Mapping[str, float]
     held_out_loss: float
     held_out_parts: Mapping[str, float]
-    best: bool
+    best: bool  # of its phase
     lr: float
     seconds: float  # of the training steps alone
     images_per_second: float

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, nullcontext
+from dataclasses import asdict, dataclass
 from math import isfinite
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from aedeploy.errors import TrainingError
-from aedeploy.models.autoencoder import Autoencoder
+from aedeploy.models.autoencoder import Autoencoder, TrainingPass
+from aedeploy.training.average import WeightAverage
 from aedeploy.training.data.image_set import ImageSet
+from aedeploy.training.distributed import World
 from aedeploy.training.events import EpochDone, StepsDone
-from aedeploy.training.measure import objective_sums, precise, to_unit
-from aedeploy.training.optimizers import build_optimizer, learning_rate
+from aedeploy.training.measure import method_sums, precise, to_unit
+from aedeploy.training.methods import Batch, Loss, Setting
+from aedeploy.training.optimizers import build_optimizer
 from aedeploy.training.randomness import permutation, set_randomness
+from aedeploy.training.schedule import learning_rate
 from aedeploy.training.validity import CheckedRecipe
 
 # So many times the loss of the first step, and training has come apart, although it may still give numbers.
@@ -28,12 +34,16 @@ _EXPLODED = 100.0
 class Progress:
     """Where a run is, in numbers; with the tensors of :class:`Fit`, all that there is to know of it."""
 
-    epoch: int = 0  # epochs done
+    epoch: int = 0  # epochs done, of all phases
     step: int = 0  # steps done of the next one
     seconds: float = 0.0  # spent on those steps
+    ended: bool = False  # before its last epoch, for want of progress
+    # Of the phase that is running:
     first_loss: float | None = None
     best_loss: float | None = None
     best_epoch: int | None = None
+    reduced: int = 0  # how often the rate was
+    reduced_at: int = 0  # epochs done then
 
 
 class Fit:
@@ -44,107 +54,272 @@ class Fit:
     """
 
     def __init__(
-        self, model: Autoencoder, recipe: CheckedRecipe, *, pixels: int, seed: int, device: torch.device
+        self,
+        model: Autoencoder,
+        recipe: CheckedRecipe,
+        *,
+        pixels: int,
+        seed: int,
+        device: torch.device,
+        world: World | None = None,
     ) -> None:
-        self.model = model.to(device).train()
-        self.objective, self.corruptions, self.config = recipe.objective, recipe.corruptions, recipe.training
+        self.config, self.corruptions = recipe.training, recipe.corruptions
+        self.world = world or World()
         self.pixels, self.seed, self.device = pixels, seed, device
-        self.optimizer = build_optimizer(model, self.config)
-        self.totals = torch.zeros(len(self.objective.terms), dtype=precise(device), device=device)
+        # Where a layer takes the statistics of a batch, every process needs two images of it.
+        self.least = max(2, self.world.size * (2 if recipe.recipe.model["backbone"].get("batch_norm") else 1))
+        self.model = model.to(device).train()
+        if self.config.channels_last:
+            self.model.to(memory_format=torch.channels_last)
+        setting = Setting(
+            model=self.model,
+            forward=self._forward,
+            objective=recipe.objective,
+            epochs=self.config.epochs,
+            latent_dim=recipe.recipe.model["latent_dim"],
+        )
+        set_randomness(torch.device("cpu"), seed, "method")
+        self.method = recipe.method.Method(recipe.method_config, setting)
+        self.method.extra.to(device).train()
+        self.phases = self.method.phases
+        self.players = self.method.players
+        self.optimizers = {name: build_optimizer(named, self.config) for name, named in self.players.items()}
+        self.average = WeightAverage(self.model, self.config.ema) if self.config.ema else None
+        self.progress = Progress()
+        self.totals = self._new_totals()
         bf16 = self.config.precision == "bf16"
         self.autocast = torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
-        self.progress = Progress()
         self.best: dict[str, Tensor] = {}
 
+    @property
+    def epochs(self) -> int:
+        """Of all phases together."""
+        return sum(phase.epochs for phase in self.phases)
+
+    @property
+    def completed(self) -> bool:
+        return self.progress.ended or self.progress.epoch == self.epochs
+
     def run(
-        self, train: ImageSet, held_out: ImageSet, *, tick_seconds: float
+        self,
+        train: ImageSet,
+        held_out: ImageSet,
+        *,
+        tick_seconds: float,
+        stop: threading.Event | None = None,
     ) -> Generator[StepsDone | EpochDone, None, None]:
-        """Train from where it is to the last epoch.
+        """Train from where it is to the last epoch, or to the step after which ``stop`` is set, in any process.
 
         Raises:
             TrainingError: the loss is no longer a number, or has exploded.
         """
-        at, config = self.progress, self.config
+        at = self.progress
         train, held_out = train.to(self.device), held_out.to(self.device)
-        steps = len(batches_of(torch.arange(len(train)), config.batch_size))
+        lengths = [len(batch) for batch in self._batches(torch.arange(len(train)))]
+        steps = len(lengths)
         with closing(train.batches(self._order(len(train)))) as batches:
-            while at.epoch < config.epochs:
+            while not self.completed:
                 begun, images = time.perf_counter(), 0
                 while at.step < steps:
-                    pixels = next(batches)
-                    self._step(pixels, steps)
-                    images += len(pixels)
+                    if self.world.any(stop is not None and stop.is_set(), self.device):
+                        at.seconds += time.perf_counter() - begun
+                        return
+                    pieces = [next(batches) for _ in range(self._pieces(lengths[at.step]))]
+                    self._step(pieces, lengths[at.step], steps)
+                    images += lengths[at.step - 1]
                     elapsed = time.perf_counter() - begun
                     if elapsed >= tick_seconds:
                         at.seconds += elapsed
-                        yield self._steps_done(steps, len(train), images / elapsed)
+                        yield self._steps_done(steps, sum(lengths[: at.step]), images / elapsed)
                         begun, images = time.perf_counter(), 0
                 at.seconds += time.perf_counter() - begun
                 yield self._end_epoch(len(train), steps, held_out)
 
+    def steps(self, images: int) -> int:
+        """Of an epoch over so many images."""
+        return len(self._batches(torch.arange(images)))
+
     def weights(self) -> dict[str, Tensor]:
-        """The model's weights as they are, copied to the CPU."""
-        return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+        """The model's weights, or their average where the recipe keeps one, copied to the CPU."""
+        state = {**self.model.state_dict(), **(self.average.state if self.average else {})}
+        return {
+            name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in state.items()
+        }
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Progress in numbers, and every tensor by its name, as they are."""
+        tensors = {f"{group}/{name}": value for group, named in self._groups().items() for name, value in named.items()}
+        return asdict(self.progress), {**tensors, **{f"best/{name}": value for name, value in self.best.items()}}
+
+    def load_state(self, progress: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Bring a new Fit to where the run was.
+
+        Raises:
+            KeyError, RuntimeError: the tensors are not those of such a run.
+        """
+        self.progress = Progress(**progress)
+        self.totals = self._new_totals()
+        with torch.no_grad():
+            for group, named in self._groups().items():
+                for name, value in named.items():
+                    value.copy_(tensors[f"{group}/{name}"])
+        self.best = {name.removeprefix("best/"): value for name, value in tensors.items() if name.startswith("best/")}
+
+    def _groups(self) -> dict[str, dict[str, Tensor]]:
+        return {
+            "model": self.model.state_dict(),
+            "method": self.method.extra.state_dict(),
+            **{f"optimizer/{name}": optimizer.state for name, optimizer in self.optimizers.items()},
+            "average": self.average.state if self.average else {},
+            "loop": {"totals": self.totals},
+        }
+
+    def _new_totals(self) -> Tensor:
+        names = self.method.names(self.phase_at(self.progress.epoch)[0])
+        return torch.zeros(len(names), dtype=precise(self.device), device=self.device)
+
+    def phase_at(self, epoch: int) -> tuple[int, int]:
+        """The phase that is running when so many epochs are done, and how many of its own are."""
+        for number, phase in enumerate(self.phases):
+            if epoch < phase.epochs or number == len(self.phases) - 1:
+                return number, epoch
+            epoch -= phase.epochs
+        raise AssertionError("a method has phases")
+
+    def _batches(self, order: Tensor) -> list[Tensor]:
+        """An epoch's batches, with enough in each for every process."""
+        return batches_of(order, self.config.batch_size, least=self.least)
 
     def _order(self, images: int) -> Iterator[Tensor]:
-        """The positions of every batch that is still to come; read ahead of the steps where images are streamed."""
+        """The positions of every piece that is still to come; read ahead of the steps where images are streamed."""
         first = self.progress.step
-        for epoch in range(self.progress.epoch, self.config.epochs):
-            yield from batches_of(permutation(images, self.seed, epoch), self.config.batch_size)[first:]
+        for epoch in range(self.progress.epoch, self.epochs):
+            for batch in self._batches(permutation(images, self.seed, epoch))[first:]:
+                yield from torch.tensor_split(self.world.share(batch), self._pieces(len(batch)))
             first = 0
 
-    def _step(self, pixels: Tensor, steps: int) -> None:
-        step = self.progress.epoch * steps + self.progress.step
-        set_randomness(self.device, self.seed, "step", step)
-        clean = to_unit(pixels, self.device)
-        with self.autocast:
-            taken = self.model.training_pass(self.corruptions(clean), clean)
-        loss, sums = self.objective(taken)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.config.grad_clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
-        self.optimizer.step(learning_rate(self.config, step, steps * self.config.epochs))
-        self.totals += sums
-        if self.progress.first_loss is None:
-            self.progress.first_loss = self._figures(sums.tolist(), len(clean))[0]
-            self._check(self.progress.first_loss)
-        self.progress.step += 1
+    def _pieces(self, images: int) -> int:
+        """Into how many pieces a batch is cut: the same number in every process, and none of them empty."""
+        return max(1, min(self.config.accumulate, images // self.world.size))
+
+    def _step(self, pieces: list[Tensor], images: int, steps: int) -> None:
+        """One batch, of ``images`` images in all processes together."""
+        at = self.progress
+        number, epoch = self.phase_at(at.epoch)
+        step = epoch * steps + at.step
+        # By rank: processes that drew the same noise would see less of it.
+        where = () if self.world.leads else (self.world.rank,)
+        set_randomness(self.device, self.seed, "step", at.epoch * steps + at.step, *where)
+        rate = learning_rate(self.config, step, steps, self.phases[number].epochs, at.reduced)
+        sums = []
+        for which, pixels in enumerate(pieces):
+            clean = to_unit(pixels, self.device)
+            if self.config.channels_last:
+                clean = clean.contiguous(memory_format=torch.channels_last)
+            batch = Batch(corrupted=self.corruptions(clean), clean=clean, phase=number, epoch=step / steps)
+            # Losses are means over a piece: together they must be the mean over the batch.
+            share = 1.0 if self.method.summed else len(pixels) / images
+            last = which == len(pieces) - 1
+            sums.append(torch.cat([self._learn(loss, share, rate, last) for loss in self.method.losses(batch)]))
+        total = sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
+        self.totals += total
+        if self.average:
+            self.average.update(step)
+        if at.first_loss is None:
+            at.first_loss = self._figures(number, self._of_all(total), images)[0]
+            self._check(at.first_loss)
+        at.step += 1
+
+    def _forward(self, corrupted_BCHW: Tensor, clean_BCHW: Tensor, samples: int = 1) -> TrainingPass:
+        # The losses themselves are computed in float32, and so are all figures.
+        with self.autocast if self.model.training else nullcontext():
+            return self.model.training_pass(corrupted_BCHW, clean_BCHW, samples)
+
+    def _learn(self, loss: Loss, share: float, rate: float, last: bool) -> Tensor:
+        """Take a loss's gradients, and a step of its player where it is the batch's last piece."""
+        (loss.value * share if share != 1.0 else loss.value).backward()  # type: ignore[no-untyped-call]
+        if last:
+            parameters = self.players[loss.player].values()
+            self.world.add_up_gradients(parameters)
+            if self.config.grad_clip is not None:
+                nn.utils.clip_grad_norm_(parameters, self.config.grad_clip)
+            self.optimizers[loss.player].step(rate)
+        return loss.sums
+
+    def _of_all(self, sums: Tensor) -> list[float]:
+        """Sums over all processes."""
+        sums = sums.clone()
+        self.world.add_up(sums)
+        found: list[float] = sums.tolist()
+        return found
 
     def _steps_done(self, steps: int, images: int, rate: float) -> StepsDone:
+        """What this process knows of the loss: the others are not asked in the midst of an epoch."""
         at = self.progress
-        done = min(at.step * self.config.batch_size, images)
-        loss, _ = self._figures(self.totals.tolist(), done)
-        self._check(loss)
+        loss, _ = self._figures(self.phase_at(at.epoch)[0], self.totals.tolist(), max(1, images // self.world.size))
+        if self.world.size == 1:
+            self._check(loss)
         return StepsDone(epoch=at.epoch + 1, step=at.step, steps=steps, loss=loss, images_per_second=rate)
 
     def _end_epoch(self, images: int, steps: int, held_out: ImageSet) -> EpochDone:
-        at = self.progress
-        train_loss, train_parts = self._figures(self.totals.tolist(), images)
+        at, config = self.progress, self.config
+        number, epoch = self.phase_at(at.epoch)
+        phase = self.phases[number]
+        train_loss, train_parts = self._figures(number, self._of_all(self.totals), images)
         self._check(train_loss)
-        sums = objective_sums(self.model, self.objective, self.corruptions, held_out, self.device)
-        held_out_loss, held_out_parts = self._figures(sums, len(held_out))
+        held_out_loss, held_out_parts = self._held_out(number, held_out)
         self._check(held_out_loss)
         best = at.best_loss is None or held_out_loss < at.best_loss
         done = EpochDone(
             epoch=at.epoch + 1,
-            epochs=self.config.epochs,
+            epochs=self.epochs,
+            phase=phase.name,
             train_loss=train_loss,
             train_parts=train_parts,
             held_out_loss=held_out_loss,
             held_out_parts=held_out_parts,
             best=best,
-            lr=learning_rate(self.config, (at.epoch + 1) * steps - 1, steps * self.config.epochs),
+            lr=learning_rate(config, (epoch + 1) * steps - 1, steps, phase.epochs, at.reduced),
             seconds=at.seconds,
             images_per_second=images / at.seconds,
         )
         at.epoch, at.step, at.seconds = at.epoch + 1, 0, 0.0
-        self.totals.zero_()
         if best:
             at.best_loss, at.best_epoch, self.best = held_out_loss, at.epoch, self.weights()
+        self._judge_progress(number, phase_over=epoch + 1 == phase.epochs)
+        self.totals = self._new_totals()
         return done
 
-    def _figures(self, sums: list[float], images: int) -> tuple[float, dict[str, float]]:
-        return self.objective.figures(sums, images, self.pixels)
+    def _held_out(self, phase: int, held_out: ImageSet) -> tuple[float, dict[str, float]]:
+        # Every process measures a part, and all with the leader's batch statistics.
+        self.world.align(self.model.buffers())
+        with ExitStack() as stack:
+            if self.average:
+                stack.enter_context(self.average.in_place())
+            sums = method_sums(self.model, self.method, phase, self.corruptions, held_out, self.device, self.world)
+        return self._figures(phase, sums, len(held_out))
+
+    def _judge_progress(self, phase: int, *, phase_over: bool) -> None:
+        """What follows from an epoch: a lower rate, the end of the run, or the next phase, which begins anew."""
+        at, config = self.progress, self.config
+        if phase_over and phase < len(self.phases) - 1:
+            if self.best:
+                # The next phase builds on the best of this one.
+                self.model.load_state_dict(self.best)
+            at.first_loss = at.best_loss = at.best_epoch = None
+            at.reduced, at.reduced_at, self.best = 0, at.epoch, {}
+            if self.average:
+                self.average.restart()
+            return
+        stale = at.epoch - max(at.best_epoch or 0, at.reduced_at)
+        if config.schedule == "plateau" and stale >= config.plateau_epochs:
+            at.reduced, at.reduced_at = at.reduced + 1, at.epoch
+        if config.patience is not None and phase == len(self.phases) - 1:
+            at.ended = at.epoch - (at.best_epoch or 0) >= config.patience
+
+    def _figures(self, phase: int, sums: list[float], images: int) -> tuple[float, dict[str, float]]:
+        figures: tuple[float, dict[str, float]] = self.method.figures(phase, sums, images, self.pixels)
+        return figures
 
     def _check(self, loss: float) -> None:
         first = self.progress.first_loss
@@ -157,9 +332,11 @@ class Fit:
         )
 
 
-def batches_of(order: Tensor, batch_size: int) -> list[Tensor]:
-    """Cut positions into batches. A single last one joins those before it: statistics of a batch need two images."""
+def batches_of(order: Tensor, batch_size: int, least: int = 2) -> list[Tensor]:
+    """Cut positions into batches. A last one of fewer than ``least`` joins those before it: statistics of a batch need
+    two images, and every process needs some.
+    """
     batches = list(torch.split(order, batch_size))
-    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
+    if len(batches) > 1 and len(batches[-1]) < min(least, batch_size):
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches

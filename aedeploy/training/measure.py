@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import isfinite, log10, prod
+from math import inf, isfinite, log10, prod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from aedeploy.models.autoencoder import Autoencoder
 from aedeploy.training.corruption import Corruptions
 from aedeploy.training.data.image_set import ImageSet, in_turn
-from aedeploy.training.objective import Objective
+from aedeploy.training.distributed import World
+from aedeploy.training.methods import Batch, Method
 from aedeploy.training.objectives.kl import kl_to_standard_normal
 from aedeploy.training.randomness import set_randomness
 
@@ -34,33 +35,40 @@ def to_unit(pixels: Tensor, device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def objective_sums(
-    model: Autoencoder, objective: Objective, corruptions: Corruptions, images: ImageSet, device: torch.device
+def method_sums(
+    model: Autoencoder,
+    method: Method,
+    phase: int,
+    corruptions: Corruptions,
+    images: ImageSet,
+    device: torch.device,
+    world: World,
 ) -> list[float]:
-    """Each term of the objective, summed over images, as :meth:`Objective.figures` takes it.
+    """What a method sums up, over images, as :meth:`Method.figures` takes it.
 
     In eval mode, and corrupted and sampled as in training, but with the same noise whenever this is called, so that
     epochs can be compared.
     """
-    with _evaluating(model):
-        totals = torch.zeros(len(objective.terms), dtype=precise(device), device=device)
-        for clean in _batches(images, device):
-            _, sums = objective(model.training_pass(corruptions(clean), clean))
-            totals += sums
+    with _evaluating(model), _evaluating(method.extra):
+        totals = torch.zeros(len(method.names(phase)), dtype=precise(device), device=device)
+        for clean in _batches(images, device, world):
+            batch = Batch(corrupted=corruptions(clean), clean=clean, phase=phase, epoch=inf)
+            totals += torch.cat([loss.sums for loss in method.losses(batch)])
+    world.add_up(totals)
     found: list[float] = totals.tolist()
     return found
 
 
 @torch.no_grad()
 def metrics(
-    model: Autoencoder, objective: Objective, corruptions: Corruptions, images: ImageSet, device: torch.device
+    model: Autoencoder, method: Method, corruptions: Corruptions, images: ImageSet, device: torch.device
 ) -> dict[str, float | int | None]:
     """What a model is worth on images, in eval mode, without any noise but where a name says so.
 
     ``loss``: the objective's, and by term where there are several. ``mse``, ``mae`` by pixel in [0, 1]; ``psnr`` in dB,
     of that mean squared error; ``bce`` in nats by pixel, where the output is a sigmoid. Of a gaussian bottleneck
-    ``kl_nats`` by image, and, where the reconstruction's loss is a likelihood, ``elbo_nats``. Of a model that was
-    trained on corrupted images ``noisy_…``, how far those are from the clean ones, and ``denoised_…``.
+    ``kl_nats`` by image, exact, and, where the reconstruction's loss is a likelihood, ``elbo_nats``. Of a model that
+    was trained on corrupted images ``noisy_…``, how far those are from the clean ones, and ``denoised_…``.
     """
     totals: dict[str, Tensor] = {}
 
@@ -86,21 +94,28 @@ def metrics(
     pixels = prod(images.image_shape)
     figures = {name: value if name == "kl_nats" else value / pixels for name, value in by_image.items()}
     psnr = {name.replace("mse", "psnr"): _psnr(value) for name, value in figures.items() if name.endswith("mse")}
-    found = {**_of_objective(model, objective, corruptions, images, device), **figures, **psnr}
+    found = {**_of_objective(model, method, corruptions, images, device, by_image.get("kl_nats")), **figures, **psnr}
     # A variance that nothing holds down may have no KL that a float can hold, and JSON has no infinity.
     return {name: value if value is not None and isfinite(value) else None for name, value in found.items()}
 
 
 def _of_objective(
-    model: Autoencoder, objective: Objective, corruptions: Corruptions, images: ImageSet, device: torch.device
+    model: Autoencoder,
+    method: Method,
+    corruptions: Corruptions,
+    images: ImageSet,
+    device: torch.device,
+    kl_nats: float | None,
 ) -> dict[str, float]:
-    sums = objective_sums(model, objective, corruptions, images, device)
-    loss, parts = objective.figures(sums, len(images), prod(images.image_shape))
+    """The loss, its parts where there are several, and the ELBO where the reconstruction is a likelihood."""
+    last, objective = len(method.phases) - 1, method.objective
+    sums = method_sums(model, method, last, corruptions, images, device, World())
+    loss, parts = method.figures(last, sums, len(images), prod(images.image_shape))
     found = {"loss": loss, **({f"loss_{name}": value for name, value in parts.items()} if len(parts) > 1 else {})}
-    if objective.likelihood and "kl" in parts:
-        # Of the terms as they are, whatever weights and unit the objective gives them.
-        by_name = dict(zip(objective.names, sums, strict=True))
-        found["elbo_nats"] = -(by_name["reconstruction"] + by_name["kl"]) / len(images)
+    by_name = dict(zip(method.names(last), sums, strict=True))
+    if objective.likelihood and kl_nats is not None:
+        # Of the divergence as it is, whatever weight, free bits and unit the objective gives it.
+        found["elbo_nats"] = -(by_name["reconstruction"] / len(images) + kl_nats)
     return found
 
 
@@ -108,16 +123,18 @@ def _psnr(mse: float) -> float | None:
     return -10.0 * log10(mse) if mse > 0.0 else None
 
 
-def _batches(images: ImageSet, device: torch.device) -> Iterator[Tensor]:
-    """All images, in batches whose noise is the same at every call; float32 in [0, 1]."""
+def _batches(images: ImageSet, device: torch.device, world: World | None = None) -> Iterator[Tensor]:
+    """All images, or this process's part of them, in batches whose noise is the same at every call; in [0, 1]."""
+    world = world or World()
     size = max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // prod(images.image_shape)))
-    for at, batch in enumerate(images.batches(in_turn(len(images), size))):
+    own = list(enumerate(in_turn(len(images), size)))[world.rank :: world.size]
+    for (at, _), batch in zip(own, images.batches(positions for _, positions in own), strict=True):
         set_randomness(device, "held-out", at)
         yield to_unit(batch, device)
 
 
 @contextmanager
-def _evaluating(model: Autoencoder) -> Iterator[None]:
+def _evaluating(model: nn.Module) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:

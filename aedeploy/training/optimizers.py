@@ -1,4 +1,4 @@
-"""Optimisers, and the schedule of the learning rate as a function of the step.
+"""Optimisers.
 
 The functions behind torch.optim's classes are called, not the classes: making one of those imports PyTorch's compiler,
 which takes longer than an epoch of a small model. What an optimiser remembers is then plain named tensors, which is
@@ -7,7 +7,6 @@ what a checkpoint wants.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
@@ -31,19 +30,12 @@ class Optimizer(Protocol):
         ...
 
 
-def build_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
-    """The optimiser of a recipe, for the trainable parameters of a model that is on its device."""
-    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+def build_optimizer(parameters: Mapping[str, nn.Parameter], config: TrainingConfig) -> Optimizer:
+    """The optimiser of a recipe, for the trainable ones of named parameters, which are on their device."""
+    named = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
     if config.optimizer == "sgd":
         return SGD(named, weight_decay=config.weight_decay)
     return Adam(named, weight_decay=config.weight_decay, decoupled=config.optimizer == "adamw")
-
-
-def learning_rate(config: TrainingConfig, step: int, steps: int) -> float:
-    """The rate of the step ``step`` (from 0) of ``steps`` in all."""
-    if config.schedule == "cosine":
-        return config.lr * 0.5 * (1.0 + math.cos(math.pi * step / steps))
-    return config.lr
 
 
 class Adam:

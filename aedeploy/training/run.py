@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -24,14 +24,16 @@ from aedeploy.training.config import TrainConfig
 from aedeploy.training.data.open import open_source
 from aedeploy.training.data.source import Data
 from aedeploy.training.destination import check_destination, claim
+from aedeploy.training.distributed import World, is_follower, joined, local_device
 from aedeploy.training.events import Ended, EpochDone, Event, Started
 from aedeploy.training.history import History
-from aedeploy.training.loop import Fit, batches_of
+from aedeploy.training.loop import Fit
 from aedeploy.training.measure import metrics
 from aedeploy.training.memory import memory_for
 from aedeploy.training.publish import Training, publish
 from aedeploy.training.randomness import set_randomness
 from aedeploy.training.statistics import pixel_statistics
+from aedeploy.training.tensorboard import TensorBoardLog
 from aedeploy.training.validity import (
     CheckedRecipe,
     check_batches,
@@ -39,6 +41,7 @@ from aedeploy.training.validity import (
     check_names,
     check_recipe,
     choose_device,
+    codebook_note,
 )
 
 
@@ -61,10 +64,10 @@ def train(config: TrainConfig, stop: threading.Event | None = None) -> Iterator[
     begun = time.perf_counter()
     stop = stop or threading.Event()
     recipe = check_recipe(config.recipe)
-    device = choose_device(config.device)
-    where = {"resume": config.resume, "overwrite": config.overwrite, "numbered": config.numbered}
+    device = local_device(choose_device(config.device))
     check_names(config)
-    check_destination(config.out, **where)
+    if not is_follower():
+        check_destination(config.out, **_where(config))
     source = open_source(config.data)
     # Torch counts the host's cores, of which a container may have few.
     torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
@@ -76,39 +79,77 @@ def train(config: TrainConfig, stop: threading.Event | None = None) -> Iterator[
         with memory_for("the images", "--image-size"):
             data = source.load()
         check_batches(recipe, len(data.train))
-        with claim(config.out, **where) as folder:
-            run = _Run(replace(config, out=folder), recipe, built, data, device)
-            yield run.started((*source.notes, *data.notes))
-            yield from run.train(stop)
-            yield run.ended(begun)
+        notes = (*source.notes, *data.notes, *codebook_note(recipe, built, len(data.train)))
+        with ExitStack() as stack:
+            if not is_follower():
+                config = replace(config, out=stack.enter_context(claim(config.out, **_where(config))))
+            log = _log(config, stack)
+            world = stack.enter_context(joined(device))
+            run = _Run(config, recipe, built, data, device, world)
+            for event in run.events(notes, begun, stop):
+                if log:
+                    log.add(event)
+                yield event
+
+
+def _where(config: TrainConfig) -> dict[str, bool]:
+    return {"resume": config.resume, "overwrite": config.overwrite, "numbered": config.numbered}
+
+
+def _log(config: TrainConfig, stack: ExitStack) -> TensorBoardLog | None:
+    if config.tensorboard is None or is_follower():
+        return None
+    return stack.enter_context(TensorBoardLog(config.tensorboard))
 
 
 class _Run:
-    """One run's parts, and its folder."""
+    """One run's parts, and its folder. Of several processes, all but the leader leave the folder alone."""
 
     def __init__(
-        self, config: TrainConfig, recipe: CheckedRecipe, built: BuiltModel, data: Data, device: torch.device
+        self,
+        config: TrainConfig,
+        recipe: CheckedRecipe,
+        built: BuiltModel,
+        data: Data,
+        device: torch.device,
+        world: World,
     ) -> None:
         self.config, self.recipe, self.built, self.data, self.device = config, recipe.recipe, built, data, device
         if built.module.normalisation is not None:
             statistics = pixel_statistics(data.train)
             built.module.normalisation = Normalisation(statistics.mean, statistics.std)
-        self.fit = Fit(self.built.module, recipe, pixels=prod(data.train.image_shape), seed=config.seed, device=device)
+        self.fit = Fit(
+            self.built.module,
+            recipe,
+            pixels=prod(data.train.image_shape),
+            seed=config.seed,
+            device=device,
+            world=world,
+        )
+        self.world = world
         self.identity = _identity(recipe.recipe, config.seed, data)
         if config.resume:
             restore(config.out / CHECKPOINT_FILE, self.fit, self.identity)
-        self.history = History(config.out, self.fit.progress.epoch)
+        self.history = History(config.out, self.fit.progress.epoch if world.leads else 0)
+
+    def events(self, notes: tuple[str, ...], begun: float, stop: threading.Event) -> Iterator[Event]:
+        """From the first to the last; a follower does not see the bundle, which is the leader's."""
+        yield self.started(notes)
+        yield from self.train(stop)
+        if self.world.leads:
+            yield self.ended(begun)
 
     def started(self, notes: tuple[str, ...]) -> Started:
-        training = self.fit.config
         return Started(
             data=self.data.record,
             image_shape=self.built.image_shape,
             parameters=sum(parameter.numel() for parameter in self.fit.model.parameters()),
             device=str(self.device),
-            epochs=training.epochs,
+            phases=tuple(phase.name for phase in self.fit.phases),
+            latent=prod(self.built.backbone.latent_shape),
+            epochs=self.fit.epochs,
             epochs_done=self.fit.progress.epoch,
-            steps=len(batches_of(torch.arange(len(self.data.train)), training.batch_size)),
+            steps=self.fit.steps(len(self.data.train)),
             notes=notes,
         )
 
@@ -118,27 +159,25 @@ class _Run:
         try:
             with (
                 memory_for("training", "--batch-size, --image-size or the sizes in the recipe"),
-                closing(self.fit.run(self.data.train, self.data.held_out, tick_seconds=config.tick_seconds)) as events,
+                closing(
+                    self.fit.run(self.data.train, self.data.held_out, tick_seconds=config.tick_seconds, stop=stop)
+                ) as events,
             ):
                 for event in events:
-                    if isinstance(event, EpochDone):
+                    if isinstance(event, EpochDone) and self.world.leads:
                         self.history.add(event)
                     if isinstance(event, EpochDone) or time.perf_counter() - saved > config.checkpoint_seconds:
                         self._save()
                         saved = time.perf_counter()
                     yield event
-                    if stop.is_set():
-                        break
         except TrainingError as error:
             raise self._failed(error) from None
-        if not self.completed:
+        if not self.fit.completed:
             self._save()
 
-    @property
-    def completed(self) -> bool:
-        return self.fit.progress.epoch == self.fit.config.epochs
-
     def _save(self) -> None:
+        if not self.world.leads:
+            return
         self.history.begin()
         save_checkpoint(self.config.out / CHECKPOINT_FILE, self.fit, self.identity)
 
@@ -146,7 +185,7 @@ class _Run:
         bundle, figures = self._publish()
         return Ended(
             bundle=bundle,
-            completed=self.completed,
+            completed=self.fit.completed,
             epochs=self.fit.progress.epoch,
             train_loss=self.history.train_loss,
             metrics=figures,
@@ -155,7 +194,7 @@ class _Run:
 
     def _failed(self, error: TrainingError) -> TrainingError:
         """The error, with what is left: a bundle of the best epoch, or what was there before."""
-        if self.fit.best:
+        if self.fit.best and self.world.leads:
             bundle, _ = self._publish()
             return TrainingError(
                 f"{error} The weights of epoch {self.fit.progress.best_epoch} are kept in {bundle.path}."
@@ -166,12 +205,12 @@ class _Run:
         """The bundle of the best weights, or, before the first epoch is over, of the ones that there are."""
         fit, at = self.fit, self.fit.progress
         weights = fit.best or fit.weights()
-        last = fit.weights()
+        last = {name: value.clone() for name, value in fit.model.state_dict().items()}
         fit.model.load_state_dict(weights)
         figures = {
             "epochs": at.epoch,
             "best_epoch": at.best_epoch,
-            **metrics(fit.model, fit.objective, fit.corruptions, self.data.held_out, self.device),
+            **metrics(fit.model, fit.method, fit.corruptions, self.data.held_out, self.device),
         }
         fit.model.load_state_dict(last)
         training = Training(
@@ -187,7 +226,7 @@ class _Run:
 def _identity(recipe: Recipe, seed: int, data: Data) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     tables = recipe.as_dict()
-    if tables["training"]["schedule"] == "none":
+    if tables["training"]["schedule"] != "cosine":
         del tables["training"]["epochs"]  # more of them change nothing of those before
     return {
         **{name: tables[name] for name in ("model", "corruption", "objective", "training")},

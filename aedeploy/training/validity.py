@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
 
 import torch
 
-from aedeploy.config import parse
+from aedeploy.config import Config, parse
 from aedeploy.errors import BackendError, ConfigError, UnknownNameError
-from aedeploy.models.build import build_model, latent_kind, resolve_model
+from aedeploy.models.build import BuiltModel, build_model, latent_kind, resolve_model
 from aedeploy.names import load_named
 from aedeploy.recipes import Recipe
 from aedeploy.runtime.backends.torchscript import check_torch_device
@@ -16,6 +18,7 @@ from aedeploy.training.config import TrainConfig, TrainingConfig
 from aedeploy.training.corruption import Corruptions, build_corruptions
 from aedeploy.training.data.source import data_name
 from aedeploy.training.memory import available_memory, gibibytes, size_of_weights
+from aedeploy.training.methods import METHODS
 from aedeploy.training.objective import Objective, build_objective
 from aedeploy.training.objectives import Premises
 
@@ -31,6 +34,8 @@ class CheckedRecipe:
     objective: Objective
     corruptions: Corruptions
     training: TrainingConfig
+    method: Any  # the module that training.method names
+    method_config: Config
 
 
 def check_recipe(recipe: Recipe) -> CheckedRecipe:
@@ -62,14 +67,45 @@ def check_recipe(recipe: Recipe) -> CheckedRecipe:
     training = parse(TrainingConfig, recipe.training, "training")
     if model["backbone"].get("batch_norm") and training.batch_size == 1:
         raise ConfigError(f"{_BATCH_NORM}, and training.batch_size is 1: give a larger --batch-size, or leave it out.")
+    method, method_config = _method(training)
+    method.Method.check(method_config, premises, model["backbone"], objective)
+    _check_training(training)
     resolved = replace(
         recipe,
         model=model,
         corruption=corruptions.table,
         objective=objective.table,
-        training=training.model_dump(mode="json"),
+        training={**training.model_dump(mode="json"), "method": method_config.model_dump(mode="json")},
     )
-    return CheckedRecipe(recipe=resolved, objective=objective, corruptions=corruptions, training=training)
+    return CheckedRecipe(
+        recipe=resolved,
+        objective=objective,
+        corruptions=corruptions,
+        training=training,
+        method=method,
+        method_config=method_config,
+    )
+
+
+def _method(training: TrainingConfig) -> tuple[Any, Config]:
+    if not isinstance(training.method.get("name"), str):
+        raise ConfigError("'training.method.name' is missing: it names the method.")
+    method = load_named(METHODS, training.method["name"], "training method")
+    return method, parse(method.MethodConfig, training.method, "training.method")
+
+
+def _check_training(training: TrainingConfig) -> None:
+    """Refuse settings that have nothing to act on, and those that leave no room for one another."""
+    if training.warmup_epochs >= training.epochs:
+        raise ConfigError(
+            f"training.warmup_epochs = {training.warmup_epochs:g} leaves none of the {training.epochs} epochs for "
+            "training at the full rate: give fewer, or more --epochs."
+        )
+    if training.accumulate > training.batch_size:
+        raise ConfigError(
+            f"training.accumulate = {training.accumulate} cuts a batch of {training.batch_size} into more pieces than "
+            "it has images: give a larger --batch-size, or fewer."
+        )
 
 
 def check_batches(recipe: CheckedRecipe, images: int) -> None:
@@ -80,6 +116,19 @@ def check_batches(recipe: CheckedRecipe, images: int) -> None:
     """
     if recipe.recipe.model["backbone"].get("batch_norm") and images == 1:
         raise ConfigError(f"{_BATCH_NORM}, and there is one image to train on: give more images, or leave it out.")
+
+
+def codebook_note(recipe: CheckedRecipe, built: BuiltModel, images: int) -> tuple[str, ...]:
+    """A sentence where a batch can never fill the codebook; empty where it can."""
+    size = built.module.bottleneck.codebook_size
+    batch_size = min(recipe.training.batch_size, images)
+    latents = batch_size * prod(built.backbone.latent_shape[1:])
+    if size is None or size <= latents:
+        return ()
+    return (
+        f"The codebook has {size:,} entries, and a batch of {batch_size} images fills {latents:,} at the most: a "
+        "smaller codebook or a larger --batch-size would waste less of it.",
+    )
 
 
 def check_model_fits(recipe: CheckedRecipe, image_shape: tuple[int, int, int]) -> None:

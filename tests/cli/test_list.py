@@ -35,6 +35,13 @@ def test_a_list_has_the_names_and_a_line_on_each(kind: str) -> None:
     assert "\x1b" not in text
 
 
+def test_a_variant_is_one_line_in_a_window_of_usual_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aedeploy.cli.console._PIPE_WIDTH", 110)
+    lines = run(app, ["list", "variants"]).stdout.splitlines()
+    rows = [line.split()[0] for line in lines[4:] if line.strip()]
+    assert rows == recipe_names()
+
+
 def test_without_a_kind_all_are_listed() -> None:
     assert list(json.loads(run(app, ["list", "--json"]).stdout)) == list(SOME)
 

@@ -86,6 +86,11 @@ def test_too_many_changed_bytes_fail_although_every_error_is_small() -> None:
     assert "8-bit pixels" in graph.reason
 
 
+def test_a_graph_that_failed_says_where_and_by_how_much() -> None:
+    graph = _graph(("image", image(0.0, 0.8), image(0.0, 1.0)))
+    assert graph.reason == "image on real images, batch 1, 1x2: max error 2.00e-01 is above the tolerance 1.00e-05"
+
+
 def test_a_report_of_nothing_has_not_passed() -> None:
     assert not ParityReport(bundle="b", reference="eager", graphs=())
     assert not GraphResult(role="encoder", format="onnx", backend="onnxruntime", cases=())

@@ -13,18 +13,22 @@ import pytest
 import torch
 from onnx import numpy_helper
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import save_file as save_torch
 
 from aedeploy.bundle import Bundle, open_bundle
-from aedeploy.bundle.store import PARITY_FILE, record_file
+from aedeploy.bundle.golden import load_samples, save_golden
+from aedeploy.bundle.store import GOLDEN_FILE, PARITY_FILE, WEIGHTS_FILE, record_file
 from aedeploy.errors import BundleError, IntegrityError, ParityError
 from aedeploy.export import export_bundle
 from aedeploy.export import run as export_run
 from aedeploy.export.split import split
+from aedeploy.models.bottlenecks import vq
 from aedeploy.models.build import load_model
 from aedeploy.parity.check import check_parity, record_parity
 from aedeploy.parity.report import COMPOSED
 from aedeploy.parity.verify import verify_bundle
 from aedeploy.runtime.codec import load
+from aedeploy.training.publish import golden_cases
 
 Edit = Callable[[onnx.ModelProto], None]
 
@@ -178,6 +182,156 @@ def test_a_failed_graph_is_marked_refused_and_runs_only_when_told_to(victim: Bun
         assert codec.encode(pixels).shape[0] == 1
     with pytest.raises(BundleError, match="failed its parity check"):
         open_bundle(marked.path).graph("encoder", "onnx")
+
+
+def _edit_constant(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Edit:
+    """Change every initializer whose name ends so."""
+
+    def edit(model: onnx.ModelProto) -> None:
+        found = [tensor for tensor in model.graph.initializer if tensor.name.endswith(name)]
+        assert found
+        for tensor in found:
+            array = np.ascontiguousarray(change(numpy_helper.to_array(tensor)))
+            assert not np.array_equal(array, numpy_helper.to_array(tensor))
+            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+    return edit
+
+
+def _codes_in_another_order(model: onnx.ModelProto) -> None:
+    """Of the table and of both parts of the distances to its entries, so that latents stay what they were."""
+    (node,) = (node for node in model.graph.node if node.op_type == "Gather")
+    table = next(t for t in model.graph.initializer if t.name == node.input[0])
+    size, width = table.dims
+    for tensor in model.graph.initializer:
+        axes = {(size, width): 0, (width, size): 1, (size,): 0}
+        if tuple(tensor.dims) in axes:
+            array = np.roll(numpy_helper.to_array(tensor), 1, axis=axes[tuple(tensor.dims)])
+            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), tensor.name))
+
+
+def _another_k(by: int) -> Edit:
+    def edit(model: onnx.ModelProto) -> None:
+        (node,) = (node for node in model.graph.node if node.op_type == "TopK")
+        _edit_constant(node.input[1], lambda k: k + by)(model)
+
+    return edit
+
+
+_THRESHOLD_RAISED = _edit_constant("bottleneck.threshold", lambda threshold: threshold * np.float32(1.05))
+_TABLE_SHUFFLED = _edit_constant("bottleneck.codebook", lambda table: np.roll(table, 1, axis=0))
+
+
+@pytest.mark.parametrize("role", ["encoder", "autoencoder"])
+@pytest.mark.parametrize(
+    ("recipe", "edit"),
+    [
+        pytest.param("vq-vae", _TABLE_SHUFFLED, id="codebook shuffled"),
+        pytest.param("vq-vae", _edit_constant("bottleneck.codebook", lambda t: t * np.float32(1.001)), id="scaled"),
+        pytest.param("fsq", _edit_constant("bottleneck.middle", lambda m: m[:, ::-1]), id="levels in another order"),
+        pytest.param("fsq", _edit_constant("bottleneck.shift", np.zeros_like), id="no half step"),
+        pytest.param("k-sparse", _another_k(1), id="k one more"),
+        pytest.param("k-sparse", _another_k(-1), id="k one less"),
+        pytest.param("batch-topk", _THRESHOLD_RAISED, id="threshold raised"),
+        pytest.param("batch-topk", _edit_constant("bottleneck.threshold", np.zeros_like), id="no threshold"),
+    ],
+)
+def test_a_wrong_decision_is_no_matter_of_taste(
+    exported_bundles: dict[str, Bundle], tmp_path: Path, recipe: str, role: str, edit: Edit
+) -> None:
+    spoilt = _edit(_copy(exported_bundles[recipe], tmp_path / "spoilt"), role, edit)
+    report = check_parity(spoilt, ["onnx"])
+    failed = {graph.role for graph in report.graphs if not graph}
+    assert role in failed
+    assert failed <= {role, COMPOSED}
+    verified = verify_bundle(spoilt)
+    assert not verified
+    assert all(f"onnx {role}" in sentence for sentence in verified.failures())
+
+
+def test_codes_by_other_numbers_fail_although_every_latent_is_right(
+    exported_bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    spoilt = _edit(_copy(exported_bundles["vq-vae"], tmp_path / "spoilt"), "encoder", _codes_in_another_order)
+    report = check_parity(spoilt, ["onnx"])
+    assert [graph.role for graph in report.graphs if not graph] == ["encoder"]
+    (failure,) = report.failures()
+    assert "indices on real images" in failure
+    assert all("indices" in sentence for sentence in verify_bundle(spoilt).failures())
+
+
+@pytest.fixture(scope="module")
+def torn(trained_bundles: dict[str, Bundle], tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, int]:
+    """A quantising model to which two codes of one place are all but equally good, exported; and which is second."""
+    bundle = _copy(trained_bundles["vq-vae"], tmp_path_factory.mktemp("torn") / "torn")
+    samples = load_samples(bundle.file(bundle.manifest.golden))
+    module = load_model(bundle).module
+    image = torch.from_numpy(samples.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
+    quantiser = module.bottleneck
+    assert isinstance(quantiser, vq.Bottleneck)
+    with torch.no_grad():
+        latent = quantiser.head(module.features(image[:1]))[0, :, 3, 3]
+        indices = module.encode(image)["indices"]
+        first, second = indices[0, 3, 3], indices.flatten().bincount(minlength=quantiser.codebook_size).argmin()
+        away = quantiser.codebook[first] - latent
+        # On the other side of the latent, further away by 5e-5 in squared distance.
+        quantiser.codebook[second] = latent - away * (1 + 5e-5 / away.square().sum()).sqrt()
+    save_torch({name: value.contiguous() for name, value in module.state_dict().items()}, bundle.path / WEIGHTS_FILE)
+    save_golden(bundle.path / GOLDEN_FILE, golden_cases(module, (image * 255).round().byte()), samples)
+    records = {"weights": record_file(bundle.path, WEIGHTS_FILE), "golden": record_file(bundle.path, GOLDEN_FILE)}
+    return export_bundle(bundle.save(bundle.manifest.model_copy(update=records)), ["onnx"]).bundle, int(second)
+
+
+def _prefer(second: int) -> Edit:
+    """What another way of adding up might do: that code seems nearer by 1e-4."""
+
+    def edit(model: onnx.ModelProto) -> None:
+        node = next(node for node in model.graph.node if node.op_type == "Sub")
+
+        def nearer(squares: np.ndarray) -> np.ndarray:
+            return np.where(np.arange(len(squares)) == second, squares - 1e-4, squares).astype(np.float32)
+
+        _edit_constant(node.input[0], nearer)(model)
+
+    return edit
+
+
+@pytest.mark.parametrize("roles", [["encoder", "autoencoder"], ["encoder"]])
+def test_a_place_that_could_have_either_code_may_have_either(
+    torn: tuple[Bundle, int], tmp_path: Path, roles: list[str]
+) -> None:
+    original, second = torn
+    bundle = _copy(original, tmp_path / "torn")
+    for role in roles:
+        bundle = _edit(bundle, role, _prefer(second))
+    report = check_parity(bundle)
+    assert report.failures() == []
+    decided = {graph.role: graph.decisions for graph in report.graphs}["encoder"]
+    assert decided is not None
+    assert decided[0] >= 4  # that image is the first of four batches
+    verified = verify_bundle(bundle)
+    assert verified.failures() == []
+    assert sum(result.otherwise or 0 for result in verified.results) >= 2
+
+
+def test_the_image_of_another_code_is_not_just_any_image(torn: tuple[Bundle, int], tmp_path: Path) -> None:
+    """The encoder decides otherwise, which it may; that is no excuse for a whole that is wrong."""
+    original, second = torn
+    bundle = _edit(_copy(original, tmp_path / "torn"), "encoder", _prefer(second))
+    bundle = _edit(bundle, "autoencoder", _TABLE_SHUFFLED)
+    assert [graph.role for graph in check_parity(bundle).graphs if not graph] == ["autoencoder"]
+    assert all("onnx autoencoder" in sentence for sentence in verify_bundle(bundle).failures())
+    assert not verify_bundle(bundle)
+
+
+def test_an_encoder_that_is_wrong_excuses_nothing(exported_bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    """Whole and parts are wrong in the same way, so that they agree with each other."""
+    bundle = _copy(exported_bundles["vq-vae"], tmp_path / "wrong")
+    for role in ("encoder", "autoencoder"):
+        bundle = _edit(bundle, role, _TABLE_SHUFFLED)
+    report = check_parity(bundle, ["onnx"])
+    assert {graph.role for graph in report.graphs if not graph} == {"encoder", "autoencoder", COMPOSED}
+    assert {r.subject for r in verify_bundle(bundle).results if not r.passed} == {"onnx encoder", "onnx autoencoder"}
 
 
 def test_an_export_that_is_wrong_raises_and_marks(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aedeploy.errors import ConfigError, UnknownNameError
-from aedeploy.recipes import DEFAULT_RECIPE, Recipe, load_recipe, recipe_from_dict, recipe_names
+from aedeploy.recipes import DEFAULT_RECIPE, Recipe, load_recipe, recipe_from_dict, recipe_names, with_values
 
 GOOD = """
 summary = "Mine"
@@ -95,6 +95,16 @@ def test_the_last_of_two_overrides_wins_and_the_recipe_itself_does_not_change() 
 def test_an_override_that_cannot_be_is_refused(override: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         load_recipe("mlp-32", [override])
+
+
+def test_values_by_key_are_what_overrides_are_and_share_nothing() -> None:
+    recipe, hidden = load_recipe("mlp-32"), [8]
+    other = with_values(recipe, {"model.backbone.hidden": hidden, "training.lr": 0.5}, "--over")
+    assert other == load_recipe("mlp-32", ["model.backbone.hidden=[8]", "training.lr=0.5"])
+    assert other.model["backbone"]["hidden"] is not hidden
+    assert recipe == load_recipe("mlp-32")
+    with pytest.raises(ConfigError, match=r"^--over modle\.x: 'modle' is not a table of a recipe"):
+        with_values(recipe, {"modle.x": 1}, "--over")
 
 
 def test_an_unknown_recipe_comes_with_the_nearest() -> None:

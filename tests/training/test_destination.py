@@ -117,3 +117,13 @@ def test_a_folder_without_permission_is_refused() -> None:
     Path("locked").mkdir(mode=0o500)
     with pytest.raises(ConfigError, match="locked cannot be written to"):
         check_destination(Path("locked/run"), resume=False, overwrite=False)
+
+
+def test_what_a_killed_run_left_half_written_is_no_obstacle() -> None:
+    folder = Path("run")
+    folder.mkdir()
+    (folder / ".0123456789abcdef.aedeploy-partial").touch()
+    check_destination(folder, resume=False, overwrite=False)
+    (folder / "mine.txt").touch()
+    with pytest.raises(ConfigError, match="run is there already"):
+        check_destination(folder, resume=False, overwrite=False)

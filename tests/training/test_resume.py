@@ -271,4 +271,4 @@ def test_a_run_that_is_going_on_keeps_others_out(configure: Configure, tmp_path:
 def test_the_checkpoint_holds_no_pickle(configure: Configure, tmp_path: Path) -> None:
     run(configure())
     tensors = load_file(tmp_path / "run" / "checkpoint.safetensors")
-    assert {name.partition("/")[0] for name in tensors} == {"model", "best", "optimizer", "totals"}
+    assert {name.partition("/")[0] for name in tensors} == {"model", "best", "optimizer", "loop"}

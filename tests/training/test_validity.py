@@ -9,9 +9,7 @@ from aedeploy.errors import BackendError, ConfigError, UnknownNameError
 from aedeploy.models.build import build_model
 from aedeploy.recipes import load_recipe, recipe_names
 from aedeploy.training.memory import size_of_weights
-from aedeploy.training.validity import check_batches, check_model_fits, check_recipe, choose_device
-
-SQUARED = ["objective.reconstruction.loss=mse"]
+from aedeploy.training.validity import check_batches, check_model_fits, check_recipe, choose_device, codebook_note
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -99,10 +97,52 @@ def test_a_model_that_no_memory_can_hold_is_refused_by_its_size(variant: str, ov
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_the_size_of_weights_is_known_without_them(name: str) -> None:
-    recipe = check_recipe(load_recipe(name, ["model.normalisation=standard", "model.output=linear", *SQUARED]))
+    recipe = check_recipe(load_recipe(name))
     model = build_model(recipe.recipe.model, (1, 28, 28)).module
     expected = sum(parameter.nbytes for parameter in model.parameters())
     assert size_of_weights(lambda: build_model(recipe.recipe.model, (1, 28, 28)).module) == expected
+
+
+def test_a_codebook_that_no_batch_can_fill_is_pointed_out() -> None:
+    recipe = check_recipe(load_recipe("vq-vae", ["model.bottleneck.codebook_size=500", "training.batch_size=10"]))
+    built = build_model(recipe.recipe.model, (1, 28, 28))
+    (note,) = codebook_note(recipe, built, 1000)
+    assert "has 500 entries, and a batch of 10 images fills 490 at the most" in note
+    (note,) = codebook_note(recipe, built, 4)
+    assert "a batch of 4 images fills 196 at the most" in note
+    larger = check_recipe(load_recipe("vq-vae", ["model.bottleneck.codebook_size=500", "training.batch_size=11"]))
+    assert codebook_note(larger, built, 1000) == ()
+    assert codebook_note(recipe, build_model(load_recipe("ae").model, (1, 28, 28)), 1000) == ()
+
+
+@pytest.mark.parametrize(
+    ("variant", "override", "message"),
+    [
+        ("k-sparse", "model.bottleneck.k=300", r"keeps more entries than the latent has \(model\.latent_dim = 256\)"),
+        ("mlp-2d", "objective.reconstruction.loss=bce", "The loss 'bce' takes pixels in"),
+        ("ae", "objective.kl.weight=1", "'kl' needs a bottleneck that gives a distribution"),
+        ("deep-conv", "model.bottleneck.name=gaussian", "set model.backbone.head = 'conv'"),
+    ],
+)
+def test_combinations_that_make_no_sense_are_refused_before_any_image_is_read(
+    variant: str, override: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_model_fits(check_recipe(load_recipe(variant, [override])), (1, 28, 28))
+
+
+@pytest.mark.parametrize(
+    ("variant", "size", "message"),
+    [
+        ("deep-conv", 27, "multiples of 4, and 27×27 is not: take --image-size 24 or 28"),
+        ("conv", 27, "multiples of 2, and 27×27 is not: take --image-size 26 or 28"),
+        ("deep-conv", 4, "too small for 3 stages"),
+        ("strided-conv", 30, "take --image-size 28 or 32"),
+    ],
+)
+def test_a_size_that_cannot_be_halved_is_refused_with_the_rule(variant: str, size: int, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_model_fits(check_recipe(load_recipe(variant)), (1, size, size))
 
 
 def test_a_bottleneck_without_a_name_is_an_error() -> None:

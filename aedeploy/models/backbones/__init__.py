@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from aedeploy.errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone:
@@ -37,3 +39,18 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": lambda: nn.LeakyReLU(0.01),
     "elu": nn.ELU,
 }
+
+
+def check_size(backbone: str, height: int, width: int, rule: int, why: str, remedy: str) -> None:
+    """Refuse a height or width that is no multiple of ``rule``, with the sizes that would be.
+
+    Raises:
+        ConfigError: as above; ``why`` says what the rule comes from and ``remedy`` what else could be done.
+    """
+    if height % rule == width % rule == 0:
+        return
+    below, above = (max(height, width) // rule * rule, (max(height, width) // rule + 1) * rule)
+    raise ConfigError(
+        f"The backbone {backbone!r} {why} needs height and width to be multiples of {rule}, and {height}×{width} is "
+        f"not: take --image-size {f'{below} or {above}' if below else above}, or {remedy}."
+    )

@@ -13,8 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from aedeploy.config import Config
-from aedeploy.errors import ConfigError
-from aedeploy.models.backbones import ACTIVATIONS, Backbone
+from aedeploy.models.backbones import ACTIVATIONS, Backbone, check_size
 from aedeploy.models.bottlenecks import LatentKind
 
 
@@ -43,13 +42,7 @@ def build(config: BackboneConfig, image_shape: tuple[int, int, int], latent_dim:
     image_channels, height, width = image_shape
     stages = config.stages or _default_stages(config, height, width)
     reduction = 2**stages
-    if height % reduction or width % reduction:
-        up, down = (_nearest(height, width, reduction, step) for step in (1, 0))
-        raise ConfigError(
-            f"The backbone 'conv' with {stages} stages needs height and width to be multiples of {reduction}, and "
-            f"{height}×{width} is not: take --image-size {down or up}{f' or {up}' if down else ''}, "
-            "or set model.backbone.stages lower."
-        )
+    check_size("conv", height, width, reduction, f"with {stages} stages", "set model.backbone.stages lower")
     widths = [min(config.channels * 2**i, config.max_channels) for i in range(stages)]
     trunk = _trunk(config, image_channels, widths)
     expand = _expansion(config, image_channels, widths)
@@ -145,7 +138,3 @@ def _default_stages(config: BackboneConfig, height: int, width: int) -> int:
     while min(height, width) // 2 ** (stages + 1) >= 7 and stages < 8 and config.latent == "vector":
         stages += 1
     return stages
-
-
-def _nearest(height: int, width: int, reduction: int, step: int) -> int:
-    return (max(height, width) // reduction + step) * reduction

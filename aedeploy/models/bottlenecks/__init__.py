@@ -27,6 +27,8 @@ class Bottleneck(nn.Module, ABC):
     latent_range: ClassVar[Literal["any", "nonnegative", "unit"]] = "any"
     #: Whether latents are entries of a codebook; then ``training_code`` gives ``continuous``.
     quantises: ClassVar[bool] = False
+    #: Whether all but some entries of a latent are set to 0, by a choice among them.
+    masks: ClassVar[bool] = False
 
     @classmethod
     def check(cls, config: Any, latent_dim: int, kind: LatentKind) -> None:

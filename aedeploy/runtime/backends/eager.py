@@ -45,13 +45,34 @@ def open_graph(bundle: Bundle, role: Role, *, device: str, threads: int, allow_f
     return EagerRunner(built.module.to(device), role, inputs, outputs, device)
 
 
+def open_exact(bundle: Bundle, role: Role) -> GraphRunner:
+    """The same on the CPU in float64, in which rounding is no matter: what float32 is measured against.
+
+    Raises:
+        IntegrityError: the weights are not the bundle's.
+    """
+    from aedeploy.models.build import load_model
+    from aedeploy.models.contract import graph_specs
+
+    built = load_model(bundle)
+    inputs, outputs = graph_specs(built, role)
+    return EagerRunner(built.module.double(), role, inputs, outputs, "cpu", exact=True)
+
+
 class EagerRunner(RunnerLifetime):
     """One role of an eager model behind the GraphRunner protocol."""
 
     def __init__(
-        self, model: Any, role: Role, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], device: str
+        self,
+        model: Any,
+        role: Role,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        device: str,
+        *,
+        exact: bool = False,
     ) -> None:
-        self._model, self._role, self._device = model, role, device
+        self._model, self._role, self._device, self._exact = model, role, device, exact
         self.inputs, self.outputs = inputs, outputs
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
@@ -59,6 +80,7 @@ class EagerRunner(RunnerLifetime):
 
         check_inputs(self.inputs, inputs)
         tensor = torch.from_numpy(np.array(inputs[self.inputs[0].name])).to(self._device)
+        tensor = tensor.double() if self._exact else tensor
         with torch.inference_mode():
             if self._role == "encoder":
                 return {name: value.cpu().numpy() for name, value in self._model.encode(tensor).items()}

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import inf
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import BeforeValidator
 from torch import Tensor
 
 from aedeploy.config import Config
+from aedeploy.training.corruption._range import Range, drawn, range_reader
 
-
-def _read_sigma(value: object) -> float | tuple[float, float]:
-    numbers: Sequence[Any] = value if isinstance(value, list | tuple) and len(value) == 2 else [value, value]
-    if not all(type(number) in (int, float) and 0.0 <= number < inf for number in numbers):
-        raise ValueError("it is a number from 0 on, or a range of two, [lowest, highest]")
-    lowest, highest = float(numbers[0]), float(numbers[1])
-    if lowest > highest:
-        raise ValueError("a range is [lowest, highest]")
-    return lowest if lowest == highest else (lowest, highest)
+_read_sigma = range_reader(lambda number: number >= 0.0, "a number from 0 on")
 
 
 class CorruptionConfig(Config):
     """``sigma``: the noise's standard deviation in units of [0, 1], or [lowest, highest], drawn for each image."""
 
-    sigma: Annotated[float | tuple[float, float], BeforeValidator(_read_sigma)]
+    sigma: Annotated[Range, BeforeValidator(_read_sigma)]
 
 
 class Corruption:
@@ -37,8 +28,4 @@ class Corruption:
 
     def __call__(self, image_BCHW: Tensor) -> Tensor:
         noise = torch.randn_like(image_BCHW)
-        if not isinstance(self.sigma, tuple):
-            return image_BCHW + self.sigma * noise
-        lowest, highest = self.sigma
-        sigma_B111 = torch.empty(len(image_BCHW), 1, 1, 1, device=image_BCHW.device).uniform_(lowest, highest)
-        return image_BCHW + sigma_B111 * noise
+        return image_BCHW + drawn(self.sigma, image_BCHW) * noise

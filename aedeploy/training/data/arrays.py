@@ -7,10 +7,11 @@ from PIL import Image
 
 from aedeploy.bundle import DataRecord
 from aedeploy.data import Split
+from aedeploy.data.digest import PixelDigest
 from aedeploy.errors import ConfigError
 from aedeploy.images.geometry import Geometry
 from aedeploy.training.data.image_set import MemoryImages
-from aedeploy.training.data.source import Data, DataRequest, PixelDigest, Source
+from aedeploy.training.data.source import Data, DataRequest, Source
 from aedeploy.training.memory import available_memory, gibibytes
 
 

@@ -16,6 +16,7 @@ from PIL import ExifTags, Image
 from torch import Tensor
 
 from aedeploy.bundle import DataRecord
+from aedeploy.data.digest import PixelDigest
 from aedeploy.data.split import held_out_count, held_out_indices, split_rule
 from aedeploy.errors import ImageError, NothingToDoError, TrainingError
 from aedeploy.images.folder import list_images
@@ -23,7 +24,7 @@ from aedeploy.images.geometry import Geometry
 from aedeploy.images.read import FORMATS, Mode, quiet_pillow, read_image
 from aedeploy.runtime.cores import available_cores
 from aedeploy.training.data.image_set import ImageSet, MemoryImages
-from aedeploy.training.data.source import Data, DataRequest, PixelDigest, Source
+from aedeploy.training.data.source import Data, DataRequest, Source
 from aedeploy.training.memory import available_memory
 
 #: The size of a folder's images when they are of several sizes, or large, and nobody said which to take.

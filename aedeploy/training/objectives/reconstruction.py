@@ -11,24 +11,26 @@ from torch.nn import functional
 from aedeploy.errors import ConfigError
 from aedeploy.models.autoencoder import TrainingPass
 from aedeploy.training.objectives import Premises, WeightedConfig
+from aedeploy.training.objectives._refusals import refuse_standardised
+from aedeploy.training.ssim import ssim_map
 
 
 class TermConfig(WeightedConfig):
-    """``bce``: of pixels as probabilities, in nats; ``huber``: quadratic up to ``delta``, linear beyond."""
+    """``bce``: of pixels as probabilities, in nats; ``huber``: quadratic up to ``delta``, linear beyond.
 
-    loss: Literal["l1", "mse", "bce", "huber"]
+    ``ssim``: 1 − the structural similarity around each pixel; the term 'ssim' mixes it with another of these.
+    """
+
+    loss: Literal["l1", "mse", "bce", "huber", "ssim"]
     delta: float | None = Field(default=None, gt=0.0, allow_inf_nan=False, description="huber only; 1 unless given.")
 
 
 class Term:
-    """Σ |x̂ − x|, Σ (x̂ − x)², Σ −x·log x̂ − (1 − x)·log(1 − x̂), or Σ of Huber's, over the whole batch."""
+    """Σ |x̂ − x|, Σ (x̂ − x)², Σ −x·log x̂ − (1 − x)·log(1 − x̂), Σ of Huber's, or Σ (1 − SSIM), over the batch."""
 
     def __init__(self, config: TermConfig, premises: Premises) -> None:
-        if config.loss == "bce" and premises.normalisation == "standard":
-            raise ConfigError(
-                "The loss 'bce' takes pixels in [0, 1], and model.normalisation is 'standard': "
-                "take objective.reconstruction.loss = 'mse' or 'l1', or model.normalisation = 'none'."
-            )
+        if config.loss in ("bce", "ssim"):
+            refuse_standardised(premises, f"The loss {config.loss!r}", "objective.reconstruction.loss = 'mse' or 'l1'")
         if config.loss == "bce" and premises.output != "sigmoid":
             raise ConfigError(
                 f"The loss 'bce' takes probabilities, and model.output is {premises.output!r}: "
@@ -48,4 +50,6 @@ class Term:
             return functional.l1_loss(output, target, reduction="sum")
         if self.loss == "mse":
             return functional.mse_loss(output, target, reduction="sum")
+        if self.loss == "ssim":
+            return (1.0 - ssim_map(output, target)).sum()
         return functional.huber_loss(output, target, reduction="sum", delta=self.delta)

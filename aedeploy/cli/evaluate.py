@@ -1,0 +1,137 @@
+"""``aedeploy evaluate``: what a bundle is worth, measured on the graphs that ship."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aedeploy.cli.console import Output, reporting
+from aedeploy.cli.jobs import SOME_FAILED
+from aedeploy.cli.options import AllowFailed, BundleArgument, BundleOption, Debug, Device, Json, Quiet, Verbose
+from aedeploy.errors import BackendError, ConfigError
+
+if TYPE_CHECKING:
+    from aedeploy.bundle import Bundle
+    from aedeploy.evaluation import Evaluation
+    from aedeploy.evaluation.images import EvaluationImages
+    from aedeploy.runtime.codec import Codec
+
+_SHOWN = 10
+
+
+@reporting
+def evaluate(
+    bundle: BundleArgument = None,
+    *,
+    bundle_option: BundleOption = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="digits, mnist, fashion-mnist, cifar10, or a PATH: a folder of images or idx files, or an .npz. "
+            "Default: what the bundle was trained on.",
+        ),
+    ] = None,
+    data_root: Annotated[
+        Path | None,
+        typer.Option(help="Where mnist, fashion-mnist and cifar10 are, as train has it. Nothing is downloaded."),
+    ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="What runs the graphs (aedeploy list backends); eager measures the weights themselves."),
+    ] = None,
+    device: Device = "cpu",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many images, evenly spaced.")] = None,
+    sigma: Annotated[
+        list[float] | None,
+        typer.Option(help="Remove noise of this σ, in units of [0, 1]; repeatable. A denoising bundle: 0.1 0.25 0.5."),
+    ] = None,
+    no_pca: Annotated[bool, typer.Option("--no-pca", help="Fit no PCA and no mean image to compare with.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise, and of the samples behind an ELBO.")] = 0,
+    allow_failed: AllowFailed = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Measure what a bundle is worth, on the graphs that ship.
+
+    MSE, MAE, PSNR, SSIM and BCE; by family KL, active units and ELBO, the use of a codebook, sparsity, what is left of
+    noise; beside them PCA of the same size, the mean image and the least BCE there can be. On the test part of the
+    data where it has one. A file that cannot be read is listed, and the command ends with exit code 3. Needs no torch.
+
+    Examples:
+
+        aedeploy evaluate
+
+        aedeploy evaluate artifacts/mnist-vae --data mnist --data-root data/ --backend eager
+
+        aedeploy evaluate --data photos/ --sigma 0.05 --sigma 0.1 --json
+    """
+    from aedeploy.bundle.locate import find_bundle
+    from aedeploy.evaluation.find import find_images
+
+    output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
+    if bundle is not None and bundle_option is not None:
+        raise ConfigError(f"BUNDLE {bundle} and --bundle {bundle_option} both name a bundle: give one of them.")
+    found = find_bundle(bundle if bundle is not None else bundle_option)
+    with _codec(found, backend, device, allow_failed=allow_failed) as codec:
+        images = find_images(found, data, root=data_root, limit=limit)
+        output.note(
+            f"Measuring {found.path} by {codec.backend} on {images.name}: {len(images.test):,} images ({images.part})…"
+        )
+        result = _measured(codec, images, output, sigmas=sigma or None, pca=not no_pca, seed=seed)
+    for note in result.notes:
+        output.note(f"Note: {note}")
+    _show(result, output)
+    output.result(result.as_dict(), _text(result, len(images.test)))
+    if result.failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _codec(bundle: Bundle, backend: str | None, device: str, *, allow_failed: bool) -> Codec:
+    from aedeploy.runtime.codec import load
+
+    try:
+        return load(bundle, backend=backend, device=device, allow_failed=allow_failed)
+    except BackendError as error:
+        if bundle.manifest.graphs:
+            raise
+        raise BackendError(f"{error}  (or measure its weights:  --backend eager)") from None
+
+
+def _measured(
+    codec: Codec, images: EvaluationImages, output: Output, *, sigmas: list[float] | None, pca: bool, seed: int
+) -> Evaluation:
+    """Measure, with a bar on a terminal."""
+    from rich import progress
+
+    from aedeploy.evaluation import Evaluation
+    from aedeploy.evaluation.run import evaluation
+
+    events = evaluation(codec, images, sigmas=sigmas, pca=pca, seed=seed)
+    shown = output.messages
+    with progress.Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
+        task = bar.add_task("evaluate", total=len(images.test))
+        for event in events:
+            if isinstance(event, Evaluation):
+                return event
+            bar.update(task, completed=event.done)
+    raise AssertionError  # a generator that did not raise has ended with it
+
+
+def _show(result: Evaluation, output: Output) -> None:
+    from aedeploy.cli.evaluation_tables import evaluation_tables
+
+    output.show(*evaluation_tables(result))
+
+
+def _text(result: Evaluation, images: int) -> str:
+    lines = [f"{result.verdict[0].upper()}{result.verdict[1:]}."]
+    if result.failures:
+        lines.append(f"{len(result.failures):,} of {images:,} files could not be read:")
+        lines += [f"  failed   {failure.path}: {failure.reason}" for failure in result.failures[:_SHOWN]]
+    if len(result.failures) > _SHOWN:
+        lines.append(f"  … and {len(result.failures) - _SHOWN:,} more: --json lists all of them")
+    return "\n".join(lines)

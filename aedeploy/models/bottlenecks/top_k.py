@@ -1,0 +1,61 @@
+"""The k largest entries of the head's output, the others 0: the k-sparse autoencoder (Makhzani & Frey 2013)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from aedeploy.config import Config
+from aedeploy.errors import ConfigError
+from aedeploy.models import bottlenecks
+from aedeploy.models.bottlenecks import Code, LatentKind
+
+
+class BottleneckConfig(Config):
+    """``k`` entries of a vector are kept, or ``k`` channels at each place of a spatial latent.
+
+    ``activation``: what is done before the choice. The paper's encoder is linear: ``none``.
+    """
+
+    name: Literal["top-k"] = "top-k"
+    k: int = Field(ge=1)
+    activation: Literal["none", "relu"] = "none"
+
+
+class Bottleneck(bottlenecks.Bottleneck):
+    """``latent`` = head(features) where that is one of the k largest along the channel axis, else 0.
+
+    Exactly k are kept, whatever ties there are, and only they get a gradient.
+    """
+
+    masks: ClassVar[bool] = True
+
+    def __init__(self, config: BottleneckConfig, new_head: Callable[[], nn.Module], latent_dim: int) -> None:
+        super().__init__()
+        self.head = new_head()
+        self.k = config.k
+        self.rectified = config.activation == "relu"
+
+    @classmethod
+    def check(cls, config: BottleneckConfig, latent_dim: int, kind: LatentKind) -> None:
+        check_k(config.k, latent_dim)
+
+    def forward(self, features: Tensor) -> Code:
+        dense = self.head(features)
+        if self.rectified:
+            dense = dense.relu()
+        values, at = dense.topk(self.k, dim=1)
+        return {"latent": torch.zeros_like(dense).scatter(1, at, values)}
+
+
+def check_k(k: int, latent_dim: int) -> None:
+    """Raise a ConfigError where more entries would be kept than there are."""
+    if k > latent_dim:
+        raise ConfigError(
+            f"'model.bottleneck.k' = {k} keeps more entries than the latent has (model.latent_dim = {latent_dim}): "
+            f"give a k from 1 to {latent_dim}."
+        )

@@ -1,0 +1,170 @@
+"""``aedeploy evaluate``: tables for a person, one object for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_bundle import write_tiny_bundle
+from typer.testing import CliRunner, Result
+
+from aedeploy.bundle import Bundle
+from aedeploy.cli.app import app
+
+Run = Callable[..., Result]
+
+KEYS = [
+    "bundle",
+    "backend",
+    "device",
+    "seed",
+    "data",
+    "reconstruction",
+    "latent",
+    "gaussian",
+    "codebook",
+    "sparsity",
+    "denoising",
+    "baselines",
+    "failures",
+    "notes",
+    "seconds",
+    "better_than_pca",
+    "verdict",
+]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in a folder with thirty images in ``in`` and a bundle in ``artifacts``."""
+    monkeypatch.chdir(tmp_path)
+    write_tiny_bundle(Path("artifacts/tiny"), denoising=True, gaussian=True)
+    Path("in/sub").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for number in range(30):
+        pixels = random.integers(0, 256, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(Path("in", "sub" if number % 2 else "", f"{number}.png"))
+
+    def run(*words: Any) -> Result:
+        return CliRunner().invoke(app, [str(word) for word in words], env={"NO_COLOR": "1", "COLUMNS": "200"})
+
+    return run
+
+
+def test_a_person_reads_tables_by_family_and_a_verdict(run: Run) -> None:
+    result = run("evaluate", "--data", "in")
+    assert result.exit_code == 0
+    for words in (
+        "tiny, 30 images of in",
+        "PCA-16",
+        "mean image",
+        "PSNR, dB",
+        "16 (16)",
+        "KL, nats an image",
+        "active units (variance of the mean > 0.01)",
+        "noise removed",
+        "0.25",
+    ):
+        assert words in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("Not better than PCA-16: MSE ")
+    assert "BCE, nats" not in result.stdout
+    assert result.stderr.startswith("Measuring artifacts/tiny by onnxruntime on in: 30 images (all images)…\nNote: BCE")
+    assert run("evaluate", "--data", "in", "--quiet").stderr == ""
+
+
+def test_json_is_one_object_whose_keys_stay(run: Run) -> None:
+    result = run("evaluate", "tiny", "--data", "in", "--json", "--sigma", "0.2", "--sigma", "0.3", "--seed", 3)
+    read = json.loads(result.stdout)
+    assert list(read) == KEYS
+    assert (read["bundle"], read["backend"], read["device"], read["seed"]) == ("tiny", "onnxruntime", "cpu", 3)
+    assert read["data"] == {"name": "in", "part": "all images", "images": 30, "image_shape": [1, 8, 8]}
+    assert list(read["reconstruction"]) == [
+        *("mse", "mae", "psnr", "psnr_images", "ssim", "bce", "bce_nats", "bce_clamped"),
+    ]
+    assert [figures["sigma"] for figures in read["denoising"]] == [0.2, 0.3]
+    assert len(read["gaussian"]["kl_by_unit"]) == 16
+    assert read["better_than_pca"] is False
+    assert read["verdict"].startswith("not better than PCA-16: MSE ")
+
+
+@pytest.mark.parametrize("words", [["tiny"], ["--bundle", "tiny"], ["-b", "artifacts/tiny"]])
+def test_a_bundle_is_named_either_way(run: Run, words: list[str]) -> None:
+    write_tiny_bundle(Path("artifacts/zzz"), mode="RGB")
+    result = run("evaluate", *words, "--data", "in", "--json", "--no-pca", "--limit", 2)
+    read = json.loads(result.stdout)
+    assert (read["bundle"], read["data"]["images"], read["baselines"]["pca"]) == ("tiny", 2, None)
+    both = run("evaluate", "tiny", "--bundle", "zzz", "--data", "in")
+    assert (both.exit_code, "give one of them" in both.stderr) == (2, True)
+
+
+def test_files_that_cannot_be_read_are_listed_and_are_exit_code_3(run: Run) -> None:
+    for number in range(12):
+        Path("in", f"broken{number:02}.png").write_text("no image")
+    result = run("evaluate", "--data", "in")
+    assert result.exit_code == 3
+    assert "12 of 42 files could not be read:" in result.stdout
+    assert "  failed   broken09.png: it is not an image" in result.stdout
+    assert "… and 2 more: --json lists all of them" in result.stdout
+    listed = run("evaluate", "--data", "in", "--json")
+    assert listed.exit_code == 3
+    assert [failure["path"] for failure in json.loads(listed.stdout)["failures"]] == [
+        f"broken{number:02}.png" for number in range(12)
+    ]
+
+
+def test_a_bundle_without_graphs_says_what_makes_them(run: Run) -> None:
+    bundle = write_tiny_bundle(Path("artifacts/bare"))
+    bundle.save(bundle.manifest.model_copy(update={"graphs": ()}))
+    result = run("evaluate", "bare", "--data", "in")
+    assert result.exit_code == 1
+    assert "aedeploy export artifacts/bare --format onnx  (or measure its weights:  --backend eager)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--data", "mnits"], 2, "did you mean 'mnist'"),
+        (["--data", "nowhere/"], 2, "there is no such file or folder"),
+        (["--data", "none"], 4, "no image in none"),
+        ([], 2, "trained on a path, 'patterns'"),
+        (["--data", "mnist", "--data-root", "none"], 2, "evaluate downloads nothing: point --data-root"),
+        (["--data", "in", "--sigma", "-1"], 2, "no standard deviation"),
+        (["--data", "in", "--backend", "onnx"], 2, "did you mean 'onnxruntime'"),
+        (["--data", "in", "--device", "tpu"], 2, "runs on cpu"),
+        (["--data", "in", "--limit", "0"], 2, "limit"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_measured_is_one_sentence(run: Run, words: list[str], code: int, message: str) -> None:
+    Path("none").mkdir()
+    result = run("evaluate", *words)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_without_torch_eager_says_what_installs_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aedeploy.runtime.backends.eager.missing", lambda: "torch")
+    result = run("evaluate", "--data", "in", "--backend", "eager")
+    assert result.exit_code == 1
+    assert "pip install 'aedeploy[train]'" in result.stderr
+
+
+def test_a_graph_that_failed_its_check_runs_only_when_told_to(run: Run) -> None:
+    bundle = write_tiny_bundle(Path("artifacts/failed"))
+    graphs = [graph.model_copy(update={"parity": "failed"}) for graph in bundle.manifest.graphs]
+    bundle.save(bundle.manifest.model_copy(update={"graphs": tuple(graphs)}))
+    assert run("evaluate", "failed", "--data", "in").exit_code == 1
+    assert run("evaluate", "failed", "--data", "in", "--allow-failed").exit_code == 0
+
+
+def test_every_family_has_a_table(run: Run, exported_bundles: dict[str, Bundle]) -> None:
+    result = run("evaluate", exported_bundles["vae"].path, "--data", "digits", "--limit", 100)
+    assert result.exit_code == 0
+    for words in ("BCE, nats a pixel", "BCE, nats an image", "floor", "ELBO, nats an image, one sample each", "PCA-20"):
+        assert words in result.stdout

@@ -1,0 +1,61 @@
+"""What float32 itself explains is not held against an export; more than that is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aedeploy.bundle import Bundle
+from aedeploy.parity.check import COMPOSED, Expectation, Rounding
+from aedeploy.parity.compare import compare
+from aedeploy.parity.decisions import compare_all
+from aedeploy.parity.inputs import ImageCase
+from aedeploy.parity.tolerances import FLOAT32, MOST_ROUNDING, ROUNDING_FACTOR
+from aedeploy.runtime.backends import eager
+from aedeploy.runtime.open import open_graph
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(0).random((2, 1, 28, 28), dtype=np.float32)
+
+
+@pytest.mark.parametrize("role", ["autoencoder", COMPOSED])
+def test_it_is_pytorchs_own_error_in_float32_times_a_factor(
+    trained_bundles: dict[str, Bundle], image: np.ndarray, role: str
+) -> None:
+    bundle = trained_bundles["mlp-2d"]
+    with open_graph(bundle, "autoencoder", backend="eager") as runner:
+        wanted = runner.run({"image": image})
+    exact = eager.open_exact(bundle, "autoencoder").run({"image": image})["reconstruction"]
+    assert exact.dtype == np.float64
+    own = np.abs(exact - wanted["reconstruction"]).max()
+    assert 0 < own < 1e-5
+    case = ImageCase(kind="noise", images_BCHW=image)
+    found = Rounding(bundle)(role, Expectation(case=case, inputs={"image": image}, wanted=wanted), "reconstruction")
+    assert found == pytest.approx(ROUNDING_FACTOR * own)
+
+
+def test_it_has_a_bound(trained_bundles: dict[str, Bundle], image: np.ndarray) -> None:
+    """A reference that is far off is no rounding."""
+    case = ImageCase(kind="noise", images_BCHW=image)
+    far = Expectation(case=case, inputs={"image": image}, wanted={"reconstruction": np.ones_like(image)})
+    assert Rounding(trained_bundles["mlp-2d"])("autoencoder", far, "reconstruction") == MOST_ROUNDING
+
+
+def test_it_widens_the_tolerance_of_images_alone_and_only_where_that_matters(image: np.ndarray) -> None:
+    asked: list[str] = []
+
+    def rounding(output: str) -> float:
+        asked.append(output)
+        return 5e-5
+
+    for error, passes in ((5e-6, True), (4e-5, True), (7e-5, False)):
+        (found,) = compare_all({"image": image + np.float32(error)}, {"image": image}, masked=False, rounding=rounding)
+        assert bool(found) == passes
+    assert asked == ["image", "image"]
+    latent = image.reshape(2, -1)
+    (found,) = compare_all({"latent": latent + np.float32(1e-4)}, {"latent": latent}, masked=False, rounding=rounding)
+    assert not found
+    assert asked == ["image", "image"]
+    assert compare("image", image, image, rounding=1e-4).limit == pytest.approx(FLOAT32["image"].absolute + 1e-4)

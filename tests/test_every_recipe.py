@@ -1,0 +1,89 @@
+"""Every recipe from training to every job; one that is saved in the folder is covered at that moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aedeploy.bundle import Bundle
+from aedeploy.data import digits
+from aedeploy.errors import ConfigError
+from aedeploy.export.run import format_names
+from aedeploy.jobs.plan import plan_job
+from aedeploy.jobs.request import JobRequest
+from aedeploy.jobs.run import Summary, run_job
+from aedeploy.parity.verify import verify_bundle
+from aedeploy.recipes import load_recipe, recipe_names
+from aedeploy.training.config import TrainConfig
+from aedeploy.training.data.source import DataRequest
+from aedeploy.training.events import Ended, StepsDone
+from aedeploy.training.run import train
+
+IMAGES = 5
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("digits")
+    for number, pixels in enumerate(digits().held_out[:IMAGES]):
+        Image.fromarray(pixels[:, :, 0]).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def colour_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("colour") / "colour.npz"
+    np.savez(path, images=np.random.default_rng(0).integers(0, 256, (40, 64, 64, 3), dtype=np.uint8))
+    return path
+
+
+def job(name: str, bundle: Bundle, source: Path, output: Path) -> Summary:
+    *_, summary = run_job(plan_job(JobRequest(job=name, bundle=bundle, source=source, output=output)))  # type: ignore[arg-type]
+    assert isinstance(summary, Summary)
+    assert (summary.ok, summary.failed) == (IMAGES, 0)
+    return summary
+
+
+def pixels(folder: Path) -> np.ndarray:
+    return np.stack([np.asarray(Image.open(folder / f"{number}.png")) for number in range(IMAGES)])
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_trained_exported_proven_and_run_in_every_job(
+    name: str, exported_bundles: dict[str, Bundle], images: Path, tmp_path: Path
+) -> None:
+    bundle = exported_bundles[name]
+    assert {(graph.format, graph.parity) for graph in bundle.manifest.graphs} == {
+        (format, "passed") for format in format_names()
+    }
+    assert verify_bundle(bundle)
+    job("encode", bundle, images, tmp_path / "latents")
+    job("decode", bundle, tmp_path / "latents", tmp_path / "decoded")
+    job("reconstruct", bundle, images, tmp_path / "reconstructed")
+    difference = np.abs(pixels(tmp_path / "decoded").astype(int) - pixels(tmp_path / "reconstructed"))
+    assert difference.max() <= 1
+    if load_recipe(name).corruption:
+        job("denoise", bundle, images, tmp_path / "denoised")
+        np.testing.assert_array_equal(pixels(tmp_path / "denoised"), pixels(tmp_path / "reconstructed"))
+    else:
+        with pytest.raises(ConfigError, match="was not trained to remove noise"):
+            job("denoise", bundle, images, tmp_path / "denoised")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_its_defaults_take_small_colour_images_too(name: str, colour_images: Path, tmp_path: Path) -> None:
+    config = TrainConfig(
+        recipe=load_recipe(name, ["training.epochs=1", "training.batch_size=18"]),
+        out=tmp_path / "run",
+        data=DataRequest(data=str(colour_images)),
+        device="cpu",
+        tick_seconds=0.0,
+    )
+    events = list(train(config))
+    assert sum(isinstance(event, StepsDone) for event in events) >= 2
+    assert isinstance(events[-1], Ended)
+    image = events[-1].bundle.manifest.image
+    assert (image.channels, image.height, image.width) == (3, 64, 64)
