@@ -75,9 +75,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _check_identity(was: Mapping[str, Any], is_now: Mapping[str, Any], path: Path) -> None:
     # Through JSON, as the stored one went: tuples are lists then.
     before, now = _flat(was), _flat(json.loads(json.dumps(is_now)))
-    for key in sorted(before.keys() | now.keys()):
+    # Epochs stand in an identity only where a schedule spans them: another schedule is to be named before them.
+    for key in sorted(before.keys() | now.keys(), key=lambda key: (key == "training.epochs", key)):
         if before.get(key) != now.get(key):
-            # Epochs stand in an identity only where a schedule spans them.
             why = ", over which its schedule spreads the learning rate" if key == "training.epochs" else ""
             raise ConfigError(
                 f"The run in {path.parent} cannot be resumed with other options: its {key} was {before.get(key)!r}, "

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import TypeVar
 
 import torch
@@ -21,6 +22,9 @@ from aedeploy.errors import BackendError
 T = TypeVar("T")
 
 _PATIENCE = timedelta(hours=1)
+
+# Of the groups that this process has joined, one a run: what the last one left in the store is not for the next.
+_groups = count()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +57,9 @@ class World:
         message = torch.cat([gradient.flatten() for gradient in gradients])
         torch.distributed.all_reduce(message)
         parts = torch.split(message, [gradient.numel() for gradient in gradients])
-        for parameter, part in zip(taken, parts, strict=True):
-            parameter.grad = part.view_as(parameter)
+        for parameter, gradient, part in zip(taken, gradients, parts, strict=True):
+            # Into the gradient that is there: a fused optimiser takes its memory format to be the parameter's.
+            parameter.grad = gradient.copy_(part.view_as(gradient))
 
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether it is so in any process."""
@@ -107,13 +112,20 @@ def joined(device: torch.device) -> Iterator[World]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+        store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+        torch.distributed.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            store=torch.distributed.PrefixStore(f"run-{next(_groups)}", store),
+            rank=rank,
+            world_size=size,
+            timeout=_PATIENCE,
+        )
     except (RuntimeError, ValueError) as error:
         raise BackendError(
             f"The processes of this run cannot find one another ({str(error).splitlines()[0]}): start them with "
             "torchrun --nproc-per-node N -m aedeploy train …"
         ) from None
     try:
-        yield World(rank=torch.distributed.get_rank(), size=size)
+        yield World(rank=rank, size=size)
     finally:
         torch.distributed.destroy_process_group()

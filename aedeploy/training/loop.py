@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aedeploy.errors import TrainingError
+from aedeploy.errors import ConfigError, TrainingError
 from aedeploy.models.autoencoder import Autoencoder, TrainingPass
 from aedeploy.training.average import WeightAverage
 from aedeploy.training.data.image_set import ImageSet
@@ -66,8 +66,8 @@ class Fit:
         self.config, self.corruptions = recipe.training, recipe.corruptions
         self.world = world or World()
         self.pixels, self.seed, self.device = pixels, seed, device
-        # Where a layer takes the statistics of a batch, every process needs two images of it.
-        self.least = max(2, self.world.size * (2 if recipe.recipe.model["backbone"].get("batch_norm") else 1))
+        # Where a layer takes the statistics of a batch, every piece of it needs two images.
+        self.least = 2 if recipe.recipe.model["backbone"].get("batch_norm") else 1
         self.model = model.to(device).train()
         if self.config.channels_last:
             self.model.to(memory_format=torch.channels_last)
@@ -111,6 +111,7 @@ class Fit:
         """Train from where it is to the last epoch, or to the step after which ``stop`` is set, in any process.
 
         Raises:
+            ConfigError: there are more processes than a batch has images for.
             TrainingError: the loss is no longer a number, or has exploded.
         """
         at = self.progress
@@ -136,7 +137,11 @@ class Fit:
                 yield self._end_epoch(len(train), steps, held_out)
 
     def steps(self, images: int) -> int:
-        """Of an epoch over so many images."""
+        """Of an epoch over so many images.
+
+        Raises:
+            ConfigError: there are more processes than a batch has images for.
+        """
         return len(self._batches(torch.arange(images)))
 
     def weights(self) -> dict[str, Tensor]:
@@ -188,7 +193,13 @@ class Fit:
 
     def _batches(self, order: Tensor) -> list[Tensor]:
         """An epoch's batches, with enough in each for every process."""
-        return batches_of(order, self.config.batch_size, least=self.least)
+        least, largest = self.world.size * self.least, min(self.config.batch_size, len(order))
+        if largest < least:
+            raise ConfigError(
+                f"{self.world.size} processes need a batch of {least} images at the least, and here it has {largest}: "
+                "give a larger --batch-size, or start fewer processes."
+            )
+        return batches_of(order, self.config.batch_size, least=max(2, least))
 
     def _order(self, images: int) -> Iterator[Tensor]:
         """The positions of every piece that is still to come; read ahead of the steps where images are streamed."""
@@ -199,8 +210,8 @@ class Fit:
             first = 0
 
     def _pieces(self, images: int) -> int:
-        """Into how many pieces a batch is cut: the same number in every process, and none of them empty."""
-        return max(1, min(self.config.accumulate, images // self.world.size))
+        """Into how many pieces a batch is cut: the same number in every process, and none of them too small."""
+        return max(1, min(self.config.accumulate, images // (self.world.size * self.least)))
 
     def _step(self, pieces: list[Tensor], images: int, steps: int) -> None:
         """One batch, of ``images`` images in all processes together."""
@@ -222,11 +233,13 @@ class Fit:
             last = which == len(pieces) - 1
             sums.append(torch.cat([self._learn(loss, share, rate, last) for loss in self.method.losses(batch)]))
         total = sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
+        # In every process those of all: a checkpoint is the leader's, and may be resumed by more processes or fewer.
+        self.world.add_up(total)
         self.totals += total
         if self.average:
             self.average.update(step)
         if at.first_loss is None:
-            at.first_loss = self._figures(number, self._of_all(total), images)[0]
+            at.first_loss = self._figures(number, total.tolist(), images)[0]
             self._check(at.first_loss)
         at.step += 1
 
@@ -246,17 +259,10 @@ class Fit:
             self.optimizers[loss.player].step(rate)
         return loss.sums
 
-    def _of_all(self, sums: Tensor) -> list[float]:
-        """Sums over all processes."""
-        sums = sums.clone()
-        self.world.add_up(sums)
-        found: list[float] = sums.tolist()
-        return found
-
     def _steps_done(self, steps: int, images: int, rate: float) -> StepsDone:
-        """What this process knows of the loss: the others are not asked in the midst of an epoch."""
         at = self.progress
-        loss, _ = self._figures(self.phase_at(at.epoch)[0], self.totals.tolist(), max(1, images // self.world.size))
+        loss, _ = self._figures(self.phase_at(at.epoch)[0], self.totals.tolist(), images)
+        # Of several processes one that ended alone would leave the others waiting: they look when the epoch is over.
         if self.world.size == 1:
             self._check(loss)
         return StepsDone(epoch=at.epoch + 1, step=at.step, steps=steps, loss=loss, images_per_second=rate)
@@ -265,7 +271,7 @@ class Fit:
         at, config = self.progress, self.config
         number, epoch = self.phase_at(at.epoch)
         phase = self.phases[number]
-        train_loss, train_parts = self._figures(number, self._of_all(self.totals), images)
+        train_loss, train_parts = self._figures(number, self.totals.tolist(), images)
         self._check(train_loss)
         held_out_loss, held_out_parts = self._held_out(number, held_out)
         self._check(held_out_loss)

@@ -19,6 +19,7 @@ from aedeploy.models.autoencoder import Normalisation
 from aedeploy.models.build import BuiltModel, build_model
 from aedeploy.recipes import Recipe
 from aedeploy.runtime.cores import available_cores
+from aedeploy.training.allocator import keep_freed_memory
 from aedeploy.training.checkpoint import restore, save_checkpoint
 from aedeploy.training.config import TrainConfig
 from aedeploy.training.data.open import open_source
@@ -50,7 +51,7 @@ def train(config: TrainConfig, stop: threading.Event | None = None) -> Iterator[
 
     When ``stop`` is set, the run ends after the step it is at: with a checkpoint, from which ``resume`` goes on as if
     nothing had happened, and with a bundle of the best weights so far. Torch's global random state is that of the run
-    while it lasts, and what it was before once it is over.
+    while it lasts, and what it was before once it is over. From then on the C library keeps freed memory.
 
     Raises:
         ConfigError: an option, the recipe, or both together cannot work.
@@ -62,6 +63,7 @@ def train(config: TrainConfig, stop: threading.Event | None = None) -> Iterator[
         IntegrityError: the checkpoint to resume from is damaged.
     """
     begun = time.perf_counter()
+    keep_freed_memory()
     stop = stop or threading.Event()
     recipe = check_recipe(config.recipe)
     device = local_device(choose_device(config.device))
