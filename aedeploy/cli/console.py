@@ -76,9 +76,15 @@ class Output:
             return
         from rich.console import Console
 
-        console = Console(highlight=False)
-        # A pipe has no width, and rich would fold tables at 80 columns.
-        Console(highlight=False, width=None if console.is_terminal else _PIPE_WIDTH).print(*renderables, sep="\n")
+        Console(highlight=False, width=self.width).print(*renderables, sep="\n")
+
+    @property
+    def width(self) -> int:
+        """Columns that :meth:`show` has: the window's. A pipe has none, and rich would fold tables at 80."""
+        from rich.console import Console
+
+        console = Console()
+        return console.width if console.is_terminal else _PIPE_WIDTH
 
 
 def reporting(command: Callable[P, None]) -> Callable[P, None]:
@@ -133,6 +139,11 @@ def fail(output: Output, message: str, kind: str, code: int) -> NoReturn:
         if output.json:
             output.result({"error": {"type": kind, "message": message}, "exit_code": code})
     raise typer.Exit(code)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 image``, ``2,000 images``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def speak_any_name() -> None:

@@ -83,7 +83,7 @@ def demo(
     psnr = {name: round(_psnr(_read_images(files / name), clean), 2) for name in ("reconstructed", "noisy", "denoised")}
     picture = _write_picture(files)
     seconds = round(time.perf_counter() - begun, 1)
-    output.show(parity_table(exported.parity))
+    output.show(parity_table(exported.parity, output.width))
     output.result(
         {
             "bundle": str(out),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aedeploy.cli.console import Output, reporting
+from aedeploy.cli.console import Output, counted, reporting
 from aedeploy.cli.jobs import SOME_FAILED
 from aedeploy.cli.options import AllowFailed, BundleArgument, BundleOption, Debug, Device, Json, Quiet, Verbose
 from aedeploy.errors import BackendError, ConfigError
@@ -78,9 +78,8 @@ def evaluate(
     found = find_bundle(bundle if bundle is not None else bundle_option)
     with _codec(found, backend, device, allow_failed=allow_failed) as codec:
         images = find_images(found, data, root=data_root, limit=limit)
-        output.note(
-            f"Measuring {found.path} by {codec.backend} on {images.name}: {len(images.test):,} images ({images.part})…"
-        )
+        shown = counted(len(images.test), "image")
+        output.note(f"Measuring {found.path} by {codec.backend} on {images.name}: {shown} ({images.part})…")
         result = _measured(codec, images, output, sigmas=sigma or None, pca=not no_pca, seed=seed)
     for note in result.notes:
         output.note(f"Note: {note}")
@@ -130,7 +129,7 @@ def _show(result: Evaluation, output: Output) -> None:
 def _text(result: Evaluation, images: int) -> str:
     lines = [f"{result.verdict[0].upper()}{result.verdict[1:]}."]
     if result.failures:
-        lines.append(f"{len(result.failures):,} of {images:,} files could not be read:")
+        lines.append(f"{len(result.failures):,} of {counted(images, 'file')} could not be read:")
         lines += [f"  failed   {failure.path}: {failure.reason}" for failure in result.failures[:_SHOWN]]
     if len(result.failures) > _SHOWN:
         lines.append(f"  … and {len(result.failures) - _SHOWN:,} more: --json lists all of them")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import TYPE_CHECKING
 
+from aedeploy.cli.console import counted
 from aedeploy.cli.tables import add_row, columns
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _reconstruction(result: Evaluation) -> Table:
     if ours.bce is not None:
         figures["model"] |= {_BCE: _figure(ours.bce), _BCE_NATS: _figure(ours.bce_nats)}
         figures["floor"] = {_BCE: _figure(against.bce_floor), _BCE_NATS: _figure(against.bce_floor_nats)}
-    title = f"{result.bundle}, {result.data.images:,} images of {result.data.name}"
+    title = f"{result.bundle}, {counted(result.data.images, 'image')} of {result.data.name}"
     table = columns(title, ("", *figures), right=figures)
     for row in figures["model"]:
         add_row(table, row, *(column.get(row, "") for column in figures.values()))

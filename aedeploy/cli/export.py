@@ -65,7 +65,7 @@ def export(
         failed, report = error, error.report
         graphs = tuple(g for g in open_bundle(found.path).manifest.graphs if g.format in formats)
     if report is not None:
-        output.show(parity_table(report))
+        output.show(parity_table(report, output.width))
     else:
         output.note("Not checked against PyTorch, as asked: run  aedeploy parity  before you rely on these files.")
     rows = [

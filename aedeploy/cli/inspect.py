@@ -62,6 +62,7 @@ def _overview(bundle: Bundle) -> Table:
         shape = " × ".join(str(size) for size in manifest.latent.shape)
         latent = f"{shape} float32, {manifest.latent.kind}, {manifest.latent.distribution}"
         latent += f", a codebook of {manifest.latent.codebook_size:,}" if manifest.latent.codebook_size else ""
+        latent += ", all but some of them 0" if manifest.latent.masked else ""
     rows = {
         "bundle": str(bundle.path),
         "recipe": f"{recipe.get('name', '')}: {recipe.get('summary', '')}",
@@ -97,18 +98,17 @@ def _graphs(manifest: Manifest) -> Table:
     from rich.text import Text
 
     title = "graphs" if manifest.graphs else "graphs: none yet, run  aedeploy export"
-    table = columns(title, ("graph", "format", "file", "MB", "opset", "parity", "loads in"), right=("MB", "opset"))
+    table = columns(title, ("file", "format", "MB", "opset", "parity", "loads in, or newer"), right=("MB", "opset"))
     colours = {"passed": "green", "failed": "red", "unchecked": "yellow"}
     for graph in manifest.graphs:
         add_row(
             table,
-            graph.role,
-            graph.format,
             graph.file.path,
+            graph.format,
             f"{graph.file.bytes / 1e6:.2f}",
             str(graph.opset or ""),
             Text(graph.parity, style=colours[graph.parity]),
-            f"{graph.oldest_runtime} or newer" if graph.oldest_runtime else "",
+            graph.oldest_runtime or "",
         )
     return table
 

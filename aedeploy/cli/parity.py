@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,15 +10,19 @@ import typer
 
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
-from aedeploy.cli.tables import add_row, columns, mark
+from aedeploy.cli.tables import add_row, columns, mark, places_that_fit
 from aedeploy.errors import ParityError
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.table import Table
+    from rich.text import Text
 
     from aedeploy.bundle import Bundle
     from aedeploy.parity.report import ParityReport
+
+# Left out where the window is too narrow, the first of them first: none of them is judged but the last two.
+_SPARE = ("cosine", "relative", "mean error", "PSNR dB", "decided\notherwise", "8-bit pixels\nchanged")
 
 
 @reporting
@@ -57,7 +62,7 @@ def parity(
     for graph in report.graphs:
         kinds = ", ".join(dict.fromkeys(f"{case.kind} {case.size}" for case in graph.cases))
         output.detail(f"{graph.format} {graph.role}, by {graph.backend}: {len(graph.cases)} comparisons, {kinds}")
-    output.show(parity_table(report))
+    output.show(parity_table(report, output.width))
     compared = sum(len(graph.cases) for graph in report.graphs)
     well = f"Every graph computes what PyTorch computes, in {compared} comparisons."
     output.result(report.as_dict(), well if report else None)
@@ -66,18 +71,26 @@ def parity(
         raise typer.Exit(ParityError.exit_code)
 
 
-def parity_table(report: ParityReport) -> Table:
+def parity_table(report: ParityReport, width: int) -> Table:
     """One line for each output of each graph: its worst case, and the tolerance that judged it."""
-    figures = ["max error", "tolerance", "mean error", "relative", "cosine", "PSNR dB", "8-bit pixels changed"]
+    figures = ["max error", "tolerance", "mean error", "relative", "cosine", "PSNR dB", "8-bit pixels\nchanged"]
     # Of indices and masks; most models have none.
-    decided = ["decided otherwise"] if any(graph.decisions for graph in report.graphs) else []
-    figures += decided
+    decided = any(graph.decisions for graph in report.graphs)
+    figures += ["decided\notherwise"] if decided else []
+    names = ("graph", "output", *figures, "")
+    rows = list(_rows(report, decided=decided))
+    places = places_that_fit(names, rows, width, right=figures, spare=_SPARE)
     title = f"Parity of {report.bundle} with PyTorch ({report.reference})"
-    table = columns(title, ("graph", "output", *figures, ""), right=figures)
+    table = columns(title, [names[place] for place in places], right=figures)
+    for row in rows:
+        add_row(table, *(row[place] for place in places))
+    return table
+
+
+def _rows(report: ParityReport, *, decided: bool) -> Iterator[tuple[str | Text, ...]]:
     for graph in report.graphs:
         for worst in graph.worst():
-            add_row(
-                table,
+            yield (
                 f"{graph.format} {graph.role}",
                 worst.output,
                 _figure(worst.max_abs, ".1e"),
@@ -87,12 +100,15 @@ def parity_table(report: ParityReport) -> Table:
                 _figure(worst.cosine, ".7f"),
                 _figure(worst.psnr, ".1f", "equal" if worst.max_abs == 0 else "–") if worst.pixels else "",
                 _figure(graph.changed_share, ".4%") if worst.pixels else "",
-                *("{} of {:,}".format(*(graph.decisions or ())) if worst.decisions else "" for _ in decided),
+                *([_decisions(graph.decisions if worst.decisions else None)] if decided else []),
                 mark(bool(graph)),
             )
         if not list(graph.worst()):
-            add_row(table, f"{graph.format} {graph.role}", "", *[""] * len(figures), mark(False))
-    return table
+            yield f"{graph.format} {graph.role}", *[""] * (9 if decided else 8), mark(False)
+
+
+def _decisions(decisions: tuple[int, int] | None) -> str:
+    return "" if decisions is None else f"{decisions[0]:,} of {decisions[1]:,}"
 
 
 def _figure(value: float | None, form: str, absent: str = "–") -> str:

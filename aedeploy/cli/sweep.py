@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aedeploy.cli.console import INTERRUPTED, Output, reporting
+from aedeploy.cli.console import INTERRUPTED, Output, counted, reporting
 from aedeploy.cli.jobs import SOME_FAILED, auto_or_number
 from aedeploy.cli.large_imports import large_imports
 from aedeploy.cli.options import (
@@ -27,7 +27,7 @@ from aedeploy.cli.options import (
     Variant,
     Verbose,
 )
-from aedeploy.cli.tables import add_row, columns
+from aedeploy.cli.tables import add_row, columns, places_that_fit
 from aedeploy.cli.train import read_image_size
 from aedeploy.errors import MissingDependencyError
 
@@ -112,8 +112,9 @@ def sweep(
         jobs=auto_or_number("jobs", jobs),
     )
     ended = _carry_out(plan_sweep(config), output)
-    output.show(_table(ended.table))
-    output.result({**ended.as_dict(), "output": str(out)}, _summary(ended, out))
+    shown, left_out = _table(ended.table, output.width)
+    output.show(shown)
+    output.result({**ended.as_dict(), "output": str(out)}, _summary(ended, out, left_out))
     if not ended.completed:
         asked = {
             "--variant": variant,
@@ -130,7 +131,8 @@ def sweep(
         options = [f"{name}={value}" for name, value in asked.items() if value is not None]
         options += [f"--over={text}" for text in over or ()] + [f"--set={override}" for override in overrides]
         command = shlex.join(["aedeploy", "sweep", *options, f"--out={out}"])
-        output.error(f"Interrupted with {len(ended.table.rows)} points done; this goes on from there:  {command}")
+        done = counted(len(ended.table.rows), "point")
+        output.error(f"Interrupted with {done} done; this goes on from there:  {command}")
         raise typer.Exit(INTERRUPTED)
     if ended.failed:
         raise typer.Exit(SOME_FAILED)
@@ -157,19 +159,24 @@ def _carry_out(plan: Sweep, output: Output) -> SweepEnded:
     raise AssertionError("a sweep ends with SweepEnded or with an error")
 
 
-def _table(table: Table) -> RichTable:
+def _table(table: Table, width: int) -> tuple[RichTable, list[str]]:
+    """The table, and the heads of those of its columns that the window has no room for."""
     from rich.text import Text
 
-    heads, rows = table.cells()
-    values = len(table.axes)
-    shown = columns(f"{table.variant} on {table.data}", heads, right=heads[values:])
+    heads, marked = table.cells()
+    values, figures = heads[: len(table.axes)], heads[len(table.axes) :]
+    # Not by colour alone: a pipe has none.
+    rows = [[Text(f"{cell} *", style="green") if best else Text(cell) for cell, best in row] for row in marked]
+    # First the losses, which are not to be compared, then what other columns say as well.
+    spare = dict.fromkeys(["loss", "mae", "epochs", "latent", *reversed(figures)])
+    places = places_that_fit(heads, rows, width, right=figures, spare=[head for head in spare if head not in values])
+    shown = columns(f"{table.variant} on {table.data}", [heads[place] for place in places], right=figures)
     for row in rows:
-        # Not by colour alone: a pipe has none.
-        add_row(shown, *(Text(f"{cell} *", style="green") if best else cell for cell, best in row))
-    return shown
+        add_row(shown, *(row[place] for place in places))
+    return shown, [head for place, head in enumerate(heads) if place not in places]
 
 
-def _summary(ended: SweepEnded, out: Path) -> str:
+def _summary(ended: SweepEnded, out: Path, left_out: list[str]) -> str:
     from aedeploy.training.sweep.grid import label
     from aedeploy.training.sweep.results import RESULTS
 
@@ -179,5 +186,7 @@ def _summary(ended: SweepEnded, out: Path) -> str:
     ]
     if ended.table.best:
         lines.insert(0, "* the best of its column")
+    if left_out:
+        lines.insert(0, f"not shown, for want of room: {', '.join(left_out)}")
     lines += [f"  failed   {label(each.values)}: {each.reason}" for each in ended.table.failures]
     return "\n".join(lines)

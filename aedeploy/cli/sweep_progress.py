@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from aedeploy.cli.console import Output
+from aedeploy.cli.console import Output, counted
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -64,8 +64,9 @@ class SweepProgress:
     def _started(self, event: SweepStarted) -> None:
         self.points, self.done = event.points, event.done_before
         before = f"; {event.done_before} of them done before" if event.done_before else ""
-        threads = f"{event.threads} thread{'' if event.threads == 1 else 's'} each"
-        self._line(f"{event.points} points{before}; {event.jobs} at a time, {threads}, on {event.device}")
+        threads = f"{counted(event.threads, 'thread')} each"
+        points = counted(event.points, "point")
+        self._line(f"{points}{before}; {event.jobs} at a time, {threads}, on {event.device}")
         if not self.console.is_terminal:
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -107,5 +108,4 @@ class SweepProgress:
 def _figures(row: Row) -> str:
     figures = ((name, row.test.get(name)) for name in _FIGURES)
     told = [f"{name} {value:.4g}" for name, value in figures if value is not None]
-    epochs = f"{row.epochs} epoch{'' if row.epochs == 1 else 's'}"
-    return ", ".join([epochs, *told, f"{row.seconds:.1f} s"])
+    return ", ".join([counted(row.epochs, "epoch"), *told, f"{row.seconds:.1f} s"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aedeploy.cli.console import INTERRUPTED, Output, reporting
+from aedeploy.cli.console import INTERRUPTED, Output, counted, reporting
 from aedeploy.cli.large_imports import large_imports
 from aedeploy.cli.options import (
     Color,
@@ -150,7 +150,7 @@ def train(
         options = [f"{name}={value}" for name, value in asked.items() if value is not None]
         options += [f"--set={override}" for override in overrides]
         command = shlex.join(["aedeploy", "train", *options, f"--out={ended.bundle.path}", "--resume"])
-        output.error(f"Interrupted after {_epochs(ended.epochs)}; this goes on from there:  {command}")
+        output.error(f"Interrupted after {counted(ended.epochs, 'epoch')}; this goes on from there:  {command}")
         raise typer.Exit(INTERRUPTED)
 
 
@@ -172,11 +172,7 @@ def _summary(ended: Ended) -> str:
     )
     path = ended.bundle.path
     return (
-        f"{path}: {_epochs(ended.epochs)}, {ended.seconds:.1f} s\n"
+        f"{path}: {counted(ended.epochs, 'epoch')}, {ended.seconds:.1f} s\n"
         f"held-out images: {', '.join(figures)}\n"
         f"next:  aedeploy export {shlex.quote(str(path))} --format onnx"
     )
-
-
-def _epochs(count: int) -> str:
-    return f"{count} epoch{'' if count == 1 else 's'}"

@@ -43,6 +43,8 @@ def compression(pixels: int, latent: int) -> str:
         return (
             f"latent of {latent:,} numbers for {pixels:,} pixel values: overcomplete, {latent / pixels:.3g} × as many"
         )
+    if latent == pixels:
+        return f"latent of {latent:,} numbers for {pixels:,} pixel values: as many"
     return f"latent of {latent:,} numbers for {pixels:,} pixel values: {pixels / latent:.3g} × fewer"
 
 

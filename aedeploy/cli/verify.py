@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import typer
 
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
 from aedeploy.cli.tables import add_row, columns, mark
 from aedeploy.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from aedeploy.bundle import Bundle
+    from aedeploy.parity.verify import VerifyReport
 
 
 @reporting
@@ -35,23 +44,7 @@ def verify(
     output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
     found = find_bundle(bundle)
     report = verify_bundle(found)
-    # Of indices and masks; most models have none.
-    decided = ("decided otherwise",) if any(result.decisions for result in report.results) else ()
-    names = ("check", "subject", "batch", "output", "max error", "tolerance", *decided, "")
-    table = columns(str(found.path), names, right=("batch", "max error", "tolerance", *decided))
-    for result in report.results:
-        add_row(
-            table,
-            result.check,
-            result.subject,
-            str(result.batch or ""),
-            result.output or "",
-            "" if result.max_abs is None else f"{result.max_abs:.1e}",
-            "" if result.limit is None else f"≤ {result.limit:.1e}",
-            *(f"{result.otherwise} of {result.decisions}" if result.decisions else "" for _ in decided),
-            mark(result.passed),
-        )
-    output.show(table)
+    output.show(*_tables(found, report))
     output.detail(f"Model {found.manifest.digest}, created {found.manifest.provenance.created}")
     for result in report.results:
         if result.passed is None:
@@ -61,3 +54,29 @@ def verify(
     if not report:
         output.error(f"Bundle {found.name!r} does not verify: {'; '.join(report.failures())}.")
         raise typer.Exit(IntegrityError.exit_code)
+
+
+def _tables(bundle: Bundle, report: VerifyReport) -> Iterator[Table]:
+    """The files, and what the graphs made of the golden vectors."""
+    files = columns(str(bundle.path), ("file", ""))
+    # Of indices and masks; most models have none.
+    decided = ("decided\notherwise",) if any(result.decisions for result in report.results) else ()
+    figures = ("batch", "max error", "tolerance", *decided)
+    golden = columns("golden vectors", ("graph", "batch", "output", *figures[1:], ""), right=figures)
+    for result in report.results:
+        if result.check == "file":
+            add_row(files, result.subject, mark(result.passed))
+            continue
+        add_row(
+            golden,
+            result.subject,
+            str(result.batch or ""),
+            result.output or "",
+            "" if result.max_abs is None else f"{result.max_abs:.1e}",
+            "" if result.limit is None else f"≤ {result.limit:.1e}",
+            *(f"{result.otherwise} of {result.decisions}" if result.decisions else "" for _ in decided),
+            mark(result.passed),
+        )
+    yield files
+    if golden.row_count:
+        yield golden

@@ -232,7 +232,7 @@ def _first(codec: Codec, images: EvaluationImages) -> np.ndarray:
     first = next(images.test.batches(codec.geometry, 1), None)
     if first is None:
         reasons = "; ".join(f"{failure.path} ({failure.reason})" for failure in images.test.failures[:3])
-        raise NothingToDoError(f"None of the {len(images.test)} images of {images.name} can be read: {reasons}.")
+        raise NothingToDoError(f"None of the images of {images.name} can be read: {reasons}.")
     return first
 
 

@@ -240,7 +240,7 @@ def _run_case(
     case = expectation.case
 
     def result(**found: object) -> CaseResult:
-        return CaseResult(kind=case.kind, batch=case.batch, size=case.size, **found)  # type: ignore[arg-type]
+        return CaseResult(kind=case.kind, batch=case.batch, size=case.size, repeats=case.repeats, **found)  # type: ignore[arg-type]
 
     if isinstance(call, str):
         return result(error=call)

@@ -11,7 +11,8 @@ from aedeploy.bundle import ImageContract
 
 #: One image, the least batch, an odd one, and one that batch jobs use.
 BATCHES = (1, 2, 7, 64)
-KINDS = ("real", "black", "white", "constant", "checkerboard", "noise")
+_CONSTANTS = ("black", "white", "constant", "checkerboard")
+KINDS = ("real", *_CONSTANTS, "noise")
 _SEED = 20_26
 
 
@@ -25,6 +26,11 @@ class ImageCase:
     @property
     def batch(self) -> int:
         return len(self.images_BCHW)
+
+    @property
+    def repeats(self) -> int:
+        """How often each image stands in the batch: those of one kind of constant are all the same."""
+        return self.batch if self.kind in _CONSTANTS else 1
 
     @property
     def size(self) -> str:

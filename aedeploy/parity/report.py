@@ -17,6 +17,7 @@ class CaseResult:
     kind: str  # of input: real, black, …
     batch: int
     size: str
+    repeats: int = 1  # of each image in the batch
     outputs: tuple[Comparison, ...] = ()
     error: str | None = None
 
@@ -47,10 +48,13 @@ class GraphResult:
 
     @property
     def changed_share(self) -> float | None:
-        """The share of 8-bit pixels that changed, over all cases; None for a graph that gives no image."""
-        compared = [o for c in self.cases for o in c.outputs if o.pixels]
-        pixels = sum(o.pixels or 0 for o in compared)
-        return sum(o.changed_pixels or 0 for o in compared) / pixels if pixels else None
+        """The share of 8-bit pixels that changed, over all cases; None for a graph that gives no image.
+
+        An image that a batch repeats counts once: one pixel on the edge between two bytes would else be many.
+        """
+        compared = [(o, c.repeats) for c in self.cases for o in c.outputs if o.pixels]
+        pixels = sum((o.pixels or 0) / repeats for o, repeats in compared)
+        return sum((o.changed_pixels or 0) / repeats for o, repeats in compared) / pixels if pixels else None
 
     @property
     def decisions(self) -> tuple[int, int] | None:

@@ -7,12 +7,13 @@ so that the result is that of one process on the whole batch, whatever else a me
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -112,14 +113,7 @@ def joined(device: torch.device) -> Iterator[World]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
-        torch.distributed.init_process_group(
-            "nccl" if device.type == "cuda" else "gloo",
-            store=torch.distributed.PrefixStore(f"run-{next(_groups)}", store),
-            rank=rank,
-            world_size=size,
-            timeout=_PATIENCE,
-        )
+        rank, size = _join("nccl" if device.type == "cuda" else "gloo")
     except (RuntimeError, ValueError) as error:
         raise BackendError(
             f"The processes of this run cannot find one another ({str(error).splitlines()[0]}): start them with "
@@ -129,3 +123,18 @@ def joined(device: torch.device) -> Iterator[World]:
         yield World(rank=rank, size=size)
     finally:
         torch.distributed.destroy_process_group()
+
+
+def _join(backend: str) -> tuple[int, int]:
+    """Make the processes a group; this one's rank, and how many they are."""
+    distributed: Any = torch.distributed  # which exports what it documents in a way that type checkers do not see
+    store, rank, size = next(distributed.rendezvous("env://", timeout=_PATIENCE))
+    store = distributed.PrefixStore(f"run-{next(_groups)}", store)
+    if rank == 0:
+        store.set("leader", "here")
+    # It may have refused the run. PyTorch's own wait for it would not hear the launcher's signal, for half a minute.
+    until = time.monotonic() + _PATIENCE.total_seconds()
+    while not store.check(["leader"]) and time.monotonic() < until:
+        time.sleep(0.05)
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
+    return rank, size

@@ -129,6 +129,28 @@ def test_verify_names_the_file_that_is_not_what_it_was(own: Path, file: str, spo
         assert run(app, ["export", str(own)]).exit_code == 5
 
 
+@pytest.mark.parametrize("command", ["parity", "verify", "inspect"])
+def test_a_table_fits_a_window_of_a_hundred_columns(
+    exported: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aedeploy.cli.console._PIPE_WIDTH", 100)
+    monkeypatch.chdir(exported.parent)
+    lines = run(app, [command, exported.name]).stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    whole = {
+        "parity": ("≤ 1.0e-05", "8-bit pixels", "passed"),
+        "verify": ("graphs/torchscript/autoencoder.pt", "torchscript autoencoder", "≤ 1.0e-05", "passed"),
+        "inspect": ("graphs/torchscript/autoencoder.pt", "onnxruntime 1.17"),
+    }
+    text = "\n".join(lines)
+    assert all(words in text for words in whole[command])
+    assert "cosine" not in text
+
+
+def test_parity_leaves_no_figure_out_where_there_is_room(exported: Path) -> None:
+    assert "cosine" in run(app, ["parity", str(exported)]).stdout
+
+
 def test_verify_of_a_good_bundle(exported: Path) -> None:
     result = run(app, ["verify", str(exported), "--json"])
     assert result.exit_code == 0

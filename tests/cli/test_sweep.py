@@ -91,6 +91,22 @@ def test_a_person_reads_a_table_and_the_files_are_named() -> None:
     assert "\x1b" not in result.stdout + result.stderr
 
 
+def test_a_narrow_window_leaves_columns_out_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = ["sweep", *TINY, "--over=training.epochs=1,2", "--out=s", "--quiet"]
+    whole = run(app, sweep).stdout
+    assert "not shown" not in whole
+    monkeypatch.setattr("aedeploy.cli.console._PIPE_WIDTH", 80)
+    narrow = run(app, sweep).stdout.splitlines()
+    assert max(map(len, narrow[:-1])) <= 80
+    # The axis is called like a column, which is not shown; the axis is.
+    heads = next(line.split() for line in narrow if "parameters" in line)
+    assert heads[0] == "epochs"
+    assert "loss" not in heads
+    assert "mse" in heads
+    assert "not shown, for want of room: " in narrow[-3]
+    assert "loss" in narrow[-3]
+
+
 def test_json_is_one_object_and_a_point_that_fails_is_in_it_with_exit_code_3() -> None:
     arguments = [
         "sweep",

@@ -54,3 +54,10 @@ def test_latents_beyond_the_data_are_wider_and_of_the_batch_asked_for() -> None:
     assert wide.shape == (7, 16)
     assert wide.dtype == np.float32
     assert wide.std() > 1.5 * latents.std()
+
+
+def test_only_constants_repeat_their_images() -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (64, 8, 12, 3), dtype=np.uint8)
+    for case in image_cases(contract(dynamic=False), samples):
+        distinct = len(np.unique(case.images_BCHW.reshape(case.batch, -1), axis=0))
+        assert distinct == case.batch / case.repeats, case.kind

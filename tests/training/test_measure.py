@@ -41,6 +41,18 @@ def test_the_noise_is_the_same_every_time(variant: str) -> None:
     assert sums[0] == sums[1]
 
 
+def test_every_batch_has_noise_of_its_own() -> None:
+    """1,000 small images are a batch: with the same noise in the next, twice as many had twice the loss."""
+    recipe = check_recipe(load_recipe("denoising", ["model.latent_dim=2"]))
+    model = build_model(recipe.recipe.model, (1, 4, 4)).module
+    sums = []
+    for count in (1000, 2000):
+        held_out = MemoryImages.of(np.zeros((count, 4, 4, 1), np.uint8))
+        sums.append(method_sums(model, method_of(model, recipe), 0, recipe.corruptions, held_out, CPU, World())[0])
+    assert sums[1] != 2 * sums[0]
+    assert sums[1] == pytest.approx(2 * sums[0], rel=0.05)
+
+
 def test_dropout_is_off_and_training_mode_comes_back() -> None:
     recipe = check_recipe(load_recipe("mlp-32", [*VAE, "model.backbone.dropout=0.5"]))
     model = build_model(recipe.recipe.model, (1, 6, 6)).module.train()

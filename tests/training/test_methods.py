@@ -121,6 +121,23 @@ def test_the_bound_of_one_sample_is_the_elbo_and_more_samples_tighten_it() -> No
     assert bounds[1][0] > bounds[5][0] > bounds[50][0]
 
 
+@pytest.mark.parametrize(("reduction", "unit"), [("sum", 1), ("image_sum", 5), ("mean", 5 * 36)])
+def test_a_bound_is_shared_out_as_a_term_would_be_and_its_parts_are_of_one_sample(reduction: str, unit: int) -> None:
+    found = {}
+    for samples in (1, 4):
+        _, method = made("iwae", f"objective.reduction={reduction}", f"training.method.samples={samples}")
+        (loss,) = method.losses(batch())
+        assert loss.value.item() == pytest.approx(loss.sums[0].item() / unit, rel=1e-5)
+        found[samples] = loss.sums.tolist()
+        bound, parts = method.figures(0, found[samples], 5, 36)
+        by = 5 * 36 if reduction == "mean" else 5
+        assert bound == pytest.approx(found[samples][0] / by)
+        assert parts["kl"] == pytest.approx(found[samples][2] / by)
+    # The divergence has no noise in it, and the reconstruction little.
+    assert found[4][2] == pytest.approx(found[1][2], rel=1e-5)
+    assert found[4][1] == pytest.approx(found[1][1], rel=0.1)
+
+
 def test_samples_of_an_image_lie_in_a_row() -> None:
     model, _ = made("iwae")
     images = batch(size=2).clean
@@ -167,6 +184,18 @@ def test_adversarial_losses_by_hand() -> None:
     assert of_discriminator.value.item() == pytest.approx(-math.log(0.75) - math.log(0.25), rel=1e-5)
 
 
+@pytest.mark.parametrize(("reduction", "unit"), [("sum", 1), ("image_sum", 5), ("mean", 5 * 36)])
+def test_fooling_is_shared_out_as_a_term_would_be(reduction: str, unit: int) -> None:
+    model, method = made("aae", f"objective.reduction={reduction}", "training.method.weight=2.0")
+    of_model, of_discriminator = method.losses(batch())
+    reconstruction, _ = method.objective(model.training_pass(batch().corrupted, batch().clean))
+    *_, fooled, told = torch.cat([of_model.sums, of_discriminator.sums]).tolist()
+    assert of_model.value.item() == pytest.approx(reconstruction.item() + 2.0 * fooled / unit, rel=1e-5)
+    assert of_discriminator.value.item() == pytest.approx(told / (1 if reduction == "sum" else 5), rel=1e-5)
+    _, parts = method.figures(0, [1.0, fooled, told], 5, 36)
+    assert (parts["adversarial"], parts["discriminator"]) == pytest.approx((fooled / 5, told / 5))
+
+
 def test_the_second_optimiser_is_resumed_and_stays_out_of_the_bundle(configure: Configure, tmp_path: Any) -> None:
     list(train(configure(variant="aae")))
     with safe_open(tmp_path / "run" / "checkpoint.safetensors", framework="pt") as stored:
@@ -211,6 +240,24 @@ def test_a_layers_loss_by_hand() -> None:
     second = torch.relu(model.decoder[0](torch.relu(head(hidden))))  # type: ignore[index]
     expected = (second - hidden).square().mean().item()
     assert next(method.losses(batch(1))).value.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_codes_that_a_layer_learns_from_are_those_of_use_without_dropout() -> None:
+    model, method = made("stacked", "model.backbone.dropout=0.5")
+    seen: list[torch.Tensor] = []
+    model.bottleneck.head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))  # type: ignore[union-attr]
+    next(method.losses(batch(1)))
+    assert model.trunk.training
+    assert torch.equal(seen[0], model.eval().trunk(batch().clean))
+
+
+def test_fine_tuning_is_by_a_mean_whatever_the_reduction() -> None:
+    """A batch in pieces is weighed for all phases alike."""
+    model, method = made("stacked", "objective.reduction=sum")
+    (loss,) = method.losses(batch(2))
+    expected, _ = method.objective(model.training_pass(batch().corrupted, batch().clean))
+    assert loss.value.item() == pytest.approx(expected.item() / 5, rel=1e-5)
+    assert not method.summed
 
 
 def test_layer_by_layer_each_loss_falls_and_the_whole_falls_at_last(configure: Configure) -> None:

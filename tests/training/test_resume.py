@@ -194,6 +194,7 @@ def test_exports_of_earlier_weights_go(configure: Configure, tmp_path: Path) -> 
     [
         (["model.latent_dim=3"], {}, "model.latent_dim was 2, and is 3 now"),
         (["training.lr=0.5"], {}, "training.lr was 0.01, and is 0.5 now"),
+        (["training.schedule=cosine"], {}, "training.schedule was 'none', and is 'cosine' now"),
         (["objective.reconstruction.loss=mse"], {}, "objective.reconstruction.loss was 'bce'"),
         (["corruption.gaussian.sigma=0.1"], {}, "corruption.gaussian.sigma was None, and is 0.1 now"),
         ([], {"seed": 9}, "seed was 0, and is 9 now"),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
-from tiny_run import Configure
+from tiny_run import Configure, tiny_recipe
 
 from aedeploy.errors import ConfigError
+from aedeploy.models.build import build_model
 from aedeploy.training.average import WeightAverage
 from aedeploy.training.events import Ended, EpochDone, Event, StepsDone
+from aedeploy.training.loop import Fit
 from aedeploy.training.run import train
+from aedeploy.training.validity import check_recipe
 
 # One epoch has 4 steps: 27 images in batches of 8.
 STEPS = 4
@@ -41,6 +47,16 @@ def test_a_batch_in_pieces_is_the_same_batch(configure: Configure, variant: str,
         assert epochs(found[pieces][0])[0].train_loss == pytest.approx(epochs(found[1][0])[0].train_loss, rel=1e-4)
         for name, value in found[1][1].items():
             torch.testing.assert_close(found[pieces][1][name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_piece_has_two_images_where_their_statistics_are_taken(configure: Configure) -> None:
+    """Batches of 8 and one of 3: as many pieces as leave two images in each."""
+    batch_norm = ["model.backbone.batch_norm=true", "training.epochs=1"]
+    _, cut = run(configure(*batch_norm, "training.accumulate=8"))
+    _, whole = run(configure(*batch_norm, overwrite=True))
+    counted = [name for name in cut if name.endswith("num_batches_tracked")]
+    assert [cut[name].item() for name in counted] == [3 * 4 + 1] * len(counted) != []
+    assert [whole[name].item() for name in counted] == [3 + 1] * len(counted)
 
 
 def test_the_average_follows_the_weights_by_its_decay() -> None:
@@ -92,6 +108,40 @@ def test_without_progress_a_run_ends(configure: Configure) -> None:
     assert epochs(again) == []
 
 
+def test_only_the_last_phase_ends_for_want_of_progress(configure: Configure) -> None:
+    given = ["training.lr=1e-20", "training.epochs=9", "training.patience=2", "training.method.layer_epochs=4"]
+    events, _ = run(configure(*given, variant="stacked"))
+    assert [epoch.phase for epoch in epochs(events)] == ["layer 1 of 2"] * 4 + ["layer 2 of 2"] * 4 + [
+        "fine-tuning"
+    ] * 3
+
+
+def test_a_phase_begins_with_the_best_of_the_one_before_and_a_new_average(configure: Configure, tmp_path: Path) -> None:
+    """With a rate that is too large for the second epoch of a layer."""
+    given = ["training.ema=0.9", "training.lr=0.5", "training.epochs=1", "training.method.layer_epochs=2"]
+    found = {}
+    for event in train(configure(*given, variant="stacked")):
+        if isinstance(event, EpochDone) and event.epoch <= 2:
+            assert event.best == (event.epoch == 1), "the case that this test is about"
+            with safe_open(tmp_path / "run" / "checkpoint.safetensors", framework="pt") as stored:
+                progress = json.loads(stored.metadata()["aedeploy"])["progress"]
+                found[event.epoch] = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    best = {name.removeprefix("best/"): value for name, value in found[1].items() if name.startswith("best/")}
+    for name, value in best.items():
+        assert torch.equal(found[2][f"model/{name}"], value)
+        assert torch.equal(found[2][f"average/{name}"], value)
+    assert not [name for name in found[2] if name.startswith("best/")]
+    # Nor is the new phase measured by what came before it.
+    of_phase = {name: progress[name] for name in ("first_loss", "best_loss", "best_epoch", "reduced", "reduced_at")}
+    assert of_phase == {"first_loss": None, "best_loss": None, "best_epoch": None, "reduced": 0, "reduced_at": 2}
+
+
+def test_the_plateau_waits_while_the_loss_falls(configure: Configure) -> None:
+    events, _ = run(configure("training.schedule=plateau", "training.plateau_epochs=1"))
+    assert all(epoch.best for epoch in epochs(events)), "the case that this test is about"
+    assert [epoch.lr for epoch in epochs(events)] == [0.01] * 3
+
+
 def test_the_plateau_lowers_the_rate_once_it_is_reached(configure: Configure) -> None:
     given = ["training.lr=1e-20", "training.epochs=6", "training.schedule=plateau", "training.plateau_epochs=2"]
     events, _ = run(configure(*given))
@@ -107,10 +157,22 @@ def test_channels_last_is_another_layout_of_the_same(configure: Configure, varia
         torch.testing.assert_close(last[name], value, rtol=1e-3, atol=1e-4)
 
 
+def test_channels_last_is_how_convolutions_lie_in_memory() -> None:
+    for given in (True, False):
+        recipe = check_recipe(tiny_recipe("denoising", f"training.channels_last={str(given).lower()}"))
+        model = build_model(recipe.recipe.model, (1, 8, 8)).module
+        fit = Fit(model, recipe, pixels=64, seed=0, device=torch.device("cpu"))
+        weights = [value for value in fit.model.parameters() if value.dim() == 4 and min(value.shape) > 1]
+        assert {value.is_contiguous(memory_format=torch.channels_last) for value in weights} == {given}
+
+
 def test_bfloat16_trains_and_keeps_float32(configure: Configure) -> None:
     events, weights = run(configure("training.precision=bf16", "training.epochs=5", variant="vae"))
     losses = [epoch.train_loss for epoch in epochs(events)]
     assert losses[-1] < losses[0]
+    exact, _ = run(configure("training.epochs=5", variant="vae", overwrite=True))
+    assert losses != [epoch.train_loss for epoch in epochs(exact)]
+    assert losses == pytest.approx([epoch.train_loss for epoch in epochs(exact)], rel=0.02)
     assert {value.dtype for value in weights.values()} == {torch.float32}
 
 
