@@ -28,6 +28,12 @@ from aedeploy.training.validity import CheckedRecipe
 
 # So many times the loss of the first step, and training has come apart, although it may still give numbers.
 _EXPLODED = 100.0
+# So often several processes ask one another whether to stop.
+_AGREE_STEPS = 8
+
+
+class DivergedError(TrainingError):
+    """The loss is no longer a number, or has exploded; in all processes at once."""
 
 
 @dataclass
@@ -122,7 +128,7 @@ class Fit:
             while not self.completed:
                 begun, images = time.perf_counter(), 0
                 while at.step < steps:
-                    if self.world.any(stop is not None and stop.is_set(), self.device):
+                    if self._stopping(stop):
                         at.seconds += time.perf_counter() - begun
                         return
                     pieces = [next(batches) for _ in range(self._pieces(lengths[at.step]))]
@@ -135,6 +141,12 @@ class Fit:
                         begun, images = time.perf_counter(), 0
                 at.seconds += time.perf_counter() - begun
                 yield self._end_epoch(len(train), steps, held_out)
+
+    def _stopping(self, stop: threading.Event | None) -> bool:
+        """Several processes agree on it every few steps: asking one another makes a GPU wait."""
+        alone = self.world.size == 1
+        asked = stop is not None and stop.is_set()
+        return asked if alone else self.progress.step % _AGREE_STEPS == 0 and self.world.any(asked, self.device)
 
     def steps(self, images: int) -> int:
         """Of an epoch over so many images.
@@ -332,7 +344,7 @@ class Fit:
         if isfinite(loss) and (first is None or loss <= _EXPLODED * first):
             return
         what = "has exploded" if isfinite(loss) else "is no longer a number"
-        raise TrainingError(
+        raise DivergedError(
             f"The loss {what} in epoch {self.progress.epoch + 1} ({loss:.3g}): try a lower --lr than "
             f"{self.config.lr:g}, or clip the gradients with --set training.grad_clip=1."
         )

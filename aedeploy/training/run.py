@@ -28,7 +28,7 @@ from aedeploy.training.destination import check_destination, claim
 from aedeploy.training.distributed import World, is_follower, joined, local_device
 from aedeploy.training.events import Ended, EpochDone, Event, Started
 from aedeploy.training.history import History
-from aedeploy.training.loop import Fit
+from aedeploy.training.loop import DivergedError, Fit
 from aedeploy.training.measure import metrics
 from aedeploy.training.memory import memory_for
 from aedeploy.training.publish import Training, publish
@@ -196,12 +196,15 @@ class _Run:
 
     def _failed(self, error: TrainingError) -> TrainingError:
         """The error, with what is left: a bundle of the best epoch, or what was there before."""
+        found = error
         if self.fit.best and self.world.leads:
             bundle, _ = self._publish()
-            return TrainingError(
-                f"{error} The weights of epoch {self.fit.progress.best_epoch} are kept in {bundle.path}."
-            )
-        return error
+            kept = f"The weights of epoch {self.fit.progress.best_epoch} are kept in {bundle.path}."
+            found = TrainingError(f"{error} {kept}")
+        if isinstance(error, DivergedError):
+            # torchrun ends all processes soon after the first: the others wait until the bundle is written.
+            self.world.same(None)
+        return found
 
     def _publish(self) -> tuple[Bundle, dict[str, float | int | None]]:
         """The bundle of the best weights, or, before the first epoch is over, of the ones that there are."""
@@ -240,6 +243,6 @@ def _identity(recipe: Recipe, seed: int, data: Data) -> dict[str, Any]:
 
 @contextmanager
 def _own_randomness(device: torch.device) -> Iterator[None]:
-    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
+    devices = [] if device.type != "cuda" else [device.index or 0]
     with torch.random.fork_rng(devices):
         yield

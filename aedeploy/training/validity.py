@@ -69,7 +69,7 @@ def check_recipe(recipe: Recipe) -> CheckedRecipe:
         raise ConfigError(f"{_BATCH_NORM}, and training.batch_size is 1: give a larger --batch-size, or leave it out.")
     method, method_config = _method(training)
     method.Method.check(method_config, premises, model["backbone"], objective)
-    _check_training(training)
+    _check_training(training, method_config)
     resolved = replace(
         recipe,
         model=model,
@@ -94,11 +94,13 @@ def _method(training: TrainingConfig) -> tuple[Any, Config]:
     return method, parse(method.MethodConfig, training.method, "training.method")
 
 
-def _check_training(training: TrainingConfig) -> None:
+def _check_training(training: TrainingConfig, method_config: Config) -> None:
     """Refuse settings that have nothing to act on, and those that leave no room for one another."""
-    if training.warmup_epochs >= training.epochs:
+    # Every phase begins with a warm-up.
+    shortest = min(training.epochs, getattr(method_config, "layer_epochs", training.epochs))
+    if training.warmup_epochs >= shortest:
         raise ConfigError(
-            f"training.warmup_epochs = {training.warmup_epochs:g} leaves none of the {training.epochs} epochs for "
+            f"training.warmup_epochs = {training.warmup_epochs:g} leaves none of the {shortest} epochs for "
             "training at the full rate: give fewer, or more --epochs."
         )
     if training.accumulate > training.batch_size:

@@ -74,7 +74,7 @@ def build(config: BackboneConfig, image_shape: tuple[int, int, int], latent_dim:
         decoder=decoder,
         latent_shape=(latent_dim, *sizes[-1]),
         multiple_of=2**stages if regular else rule,
-        minimum=2**stages,
+        minimum=min(2**stages, height, width),
         # Where a stage halves an odd size, its mirror is made for that size alone.
         dynamic_size=regular,
     )

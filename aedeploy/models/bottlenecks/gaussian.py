@@ -48,7 +48,9 @@ class Bottleneck(bottlenecks.Bottleneck):
 
     def sample(self, code: Code) -> Tensor:
         """The mean and noise of the posterior's scale; never part of an exported graph."""
-        return code["latent"] + torch.exp(0.5 * code["logvar"]) * torch.randn_like(code["latent"])
+        # In float32 whatever autocast says: beside a large mean, bfloat16 would round small noise away.
+        mean, logvar = code["latent"].float(), code["logvar"].float()
+        return mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
 
     def _logvar(self, given: Tensor) -> Tensor:
         if self.parameterisation == "logvar":
