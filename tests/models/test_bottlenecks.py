@@ -308,11 +308,34 @@ def test_only_what_is_kept_gets_a_gradient() -> None:
     assert features.grad.tolist() == [[5.0, 0.0, 7.0, 0.0]]
 
 
+def test_k_falls_in_a_straight_line_over_the_first_batches_of_training() -> None:
+    config = top_k.BottleneckConfig(k=1, anneal_batches=4)
+    module = top_k.Bottleneck(config, as_is, 5)
+    features = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
+
+    def kept(code: dict[str, torch.Tensor]) -> int:
+        (count,) = set((code["latent"] != 0).sum(1).tolist())
+        return int(count)
+
+    found = [kept(module.training_code(features)) for _ in range(3)]
+    # Neither what is exported nor what is held out has any part in it.
+    assert kept(module(features)) == 1
+    with torch.no_grad():
+        assert kept(module.training_code(features)) == 1
+    module.eval()
+    assert kept(module.training_code(features)) == 1
+    module.train()
+    resumed = top_k.Bottleneck(config, as_is, 5)
+    resumed.load_state_dict(module.state_dict())
+    found += [kept(resumed.training_code(features)) for _ in range(3)]
+    assert found == [5, 4, 3, 2, 1, 1]
+
+
 # ---- batch-topk
 
 
 def batch_bottleneck(k: int, momentum: float = 0.25, latent_dim: int = 3) -> batch.Bottleneck:
-    return batch.Bottleneck(batch.BottleneckConfig(k=k, momentum=momentum), as_is, latent_dim)
+    return batch.Bottleneck(batch.BottleneckConfig(k=k, momentum=momentum, anneal_batches=0), as_is, latent_dim)
 
 
 BATCH = torch.tensor([[5.0, 4.0, 3.0], [2.0, 0.5, -1.0]])
@@ -332,6 +355,14 @@ def test_the_threshold_is_a_running_mean_of_the_least_value_kept() -> None:
     module.training_code(-BATCH - 10.0)  # nothing is positive: nothing to learn
     assert module.threshold.item() == pytest.approx(3.0)
     assert module.state_dict()["threshold"].item() == pytest.approx(3.0)
+
+
+def test_while_k_falls_the_threshold_is_that_of_the_last_k() -> None:
+    config = batch.BottleneckConfig(k=1, anneal_batches=2)
+    module = batch.Bottleneck(config, as_is, 3)
+    assert (module.training_code(BATCH.abs())["latent"] != 0).all()
+    assert module.threshold.item() == 4.0
+    assert [int((module.training_code(BATCH.abs())["latent"] != 0).sum()) for _ in range(2)] == [4, 2]
 
 
 def test_zeros_that_are_kept_for_want_of_others_are_no_threshold() -> None:

@@ -10,18 +10,17 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from aedeploy.config import Config
 from aedeploy.models import bottlenecks
 from aedeploy.models.bottlenecks import Code, LatentKind
+from aedeploy.models.bottlenecks._annealing import Annealing, SparseConfig
 from aedeploy.models.bottlenecks.top_k import check_k
 from aedeploy.models.collective import add_up
 
 
-class BottleneckConfig(Config):
+class BottleneckConfig(SparseConfig):
     """``k`` entries are kept of a vector on average, or ``k`` channels of a place of a spatial latent."""
 
     name: Literal["batch-topk"] = "batch-topk"
-    k: int = Field(ge=1)
     momentum: float = Field(
         default=0.05, gt=0.0, le=1.0, description="Weight of a new batch in the running mean of the threshold."
     )
@@ -31,7 +30,8 @@ class Bottleneck(bottlenecks.Bottleneck):
     """``latent`` = z where z > ``threshold``, else 0, of z = max(0, head(features)).
 
     In training the k · B largest z of a batch of B are kept instead, so that an image may have more of them than
-    another, and ``threshold`` follows the least positive one of those. It is 0 until there was a batch.
+    another, and ``threshold`` follows the least positive one of those. It is 0 until there was a batch. In the first
+    batches more than k are kept.
     """
 
     latent_range: ClassVar[Literal["any", "nonnegative", "unit"]] = "nonnegative"
@@ -42,6 +42,7 @@ class Bottleneck(bottlenecks.Bottleneck):
         super().__init__()
         self.head = new_head()
         self.k, self.latent_dim, self.momentum = config.k, latent_dim, config.momentum
+        self.annealing = Annealing(config.k, latent_dim, config.anneal_batches)
         self.register_buffer("threshold", torch.zeros(()))
 
     @classmethod
@@ -57,9 +58,13 @@ class Bottleneck(bottlenecks.Bottleneck):
             return self(features)  # type: ignore[no-any-return]
         dense: Tensor = self.head(features).relu()
         flat = dense.flatten()
-        values, at = flat.topk(self.k * (flat.numel() // self.latent_dim), sorted=False)
-        if torch.is_grad_enabled():
-            self._follow(values.detach())
+        vectors = flat.numel() // self.latent_dim
+        learning = torch.is_grad_enabled()
+        k = self.annealing.next_k() if learning else self.k
+        values, at = flat.topk(k * vectors)
+        if learning:
+            # Of the k that it is to be in the end: what is held out is judged by that from the start.
+            self._follow(values.detach()[: self.k * vectors])
         return {"latent": torch.zeros_like(flat).scatter(0, at, values).view_as(dense)}
 
     @torch.no_grad()

@@ -6,30 +6,29 @@ from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from aedeploy.config import Config
 from aedeploy.errors import ConfigError
 from aedeploy.models import bottlenecks
 from aedeploy.models.bottlenecks import Code, LatentKind
+from aedeploy.models.bottlenecks._annealing import Annealing, SparseConfig
 
 
-class BottleneckConfig(Config):
+class BottleneckConfig(SparseConfig):
     """``k`` entries of a vector are kept, or ``k`` channels at each place of a spatial latent.
 
     ``activation``: what is done before the choice. The paper's encoder is linear: ``none``.
     """
 
     name: Literal["top-k"] = "top-k"
-    k: int = Field(ge=1)
     activation: Literal["none", "relu"] = "none"
 
 
 class Bottleneck(bottlenecks.Bottleneck):
     """``latent`` = head(features) where that is one of the k largest along the channel axis, else 0.
 
-    Exactly k are kept, whatever ties there are, and only they get a gradient.
+    Exactly k are kept, whatever ties there are, and only they get a gradient. In the first batches of training there
+    are more.
     """
 
     masks: ClassVar[bool] = True
@@ -38,6 +37,7 @@ class Bottleneck(bottlenecks.Bottleneck):
         super().__init__()
         self.head = new_head()
         self.k = config.k
+        self.annealing = Annealing(config.k, latent_dim, config.anneal_batches)
         self.rectified = config.activation == "relu"
 
     @classmethod
@@ -45,10 +45,17 @@ class Bottleneck(bottlenecks.Bottleneck):
         check_k(config.k, latent_dim)
 
     def forward(self, features: Tensor) -> Code:
+        return self._keep(features, self.k)
+
+    def training_code(self, features: Tensor) -> Code:
+        learning = self.training and torch.is_grad_enabled()
+        return self._keep(features, self.annealing.next_k() if learning else self.k)
+
+    def _keep(self, features: Tensor, k: int) -> Code:
         dense = self.head(features)
         if self.rectified:
             dense = dense.relu()
-        values, at = dense.topk(self.k, dim=1)
+        values, at = dense.topk(k, dim=1)
         return {"latent": torch.zeros_like(dense).scatter(1, at, values)}
 
 
