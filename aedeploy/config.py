@@ -43,5 +43,7 @@ def describe(kind: type[BaseModel], error: ValidationError, where: str) -> str:
         return f"{key!r} is not a known key{did_you_mean(str(first['loc'][-1]), known)}.{listed}"
     if first["type"] == "missing":
         return f"{key!r} is missing: it must be given."
-    message = first["msg"].removeprefix("Value error, ")
+    message = (
+        first["msg"].removeprefix("Value error, ").replace("valid tuple", "list").replace("valid dictionary", "table")
+    )
     return f"{key!r} cannot be {first['input']!r}: {message[0].lower()}{message[1:]}."

@@ -50,6 +50,9 @@ class Run:
         return found
 
 
+#: Of a recipe; what it says of itself trains nothing.
+TABLES = ("model", "corruption", "objective", "training")
+
 #: Beside the recipes: what their figures are held against.
 COMPARED = (
     Run("mlp-2d", ("objective.reconstruction.loss=l1",)),
@@ -88,7 +91,8 @@ def _kept(run: Run) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     done: dict[str, Any] = json.loads(path.read_text())
-    return done if done["recipe"] == run.resolved() else None
+    resolved = run.resolved()
+    return done if all(done["recipe"][table] == resolved[table] for table in TABLES) else None
 
 
 def _do(run: Run, data: Sequence[str]) -> dict[str, Any]:

@@ -44,7 +44,8 @@ DataRoot = Annotated[
 ImageSize = Annotated[
     str | None,
     typer.Option(
-        metavar="N|HxW", help="Resize images to N×N or H×W. Default: as they are, or 128×128 where they differ or are above 256."
+        metavar="N|HxW",
+        help="Resize images to N×N or H×W. Default: as they are, or 128×128 where they differ or are above 256.",
     ),
 ]
 Color = Annotated[str, typer.Option(help="auto, grey or rgb. auto: as the images are.")]

@@ -116,5 +116,12 @@ def _drop_dropout(module: nn.Module) -> None:
 
 
 def _example(built: BuiltModel, role: Role) -> Tensor:
-    shape = built.backbone.latent_shape if role == "decoder" else built.image_shape
+    shape: tuple[int, ...] = built.image_shape
+    if built.backbone.dynamic_size:
+        # Sides of 1 in the latent would be baked in, as a batch of 1 would.
+        shape = (shape[0], *(max(side, 2 * built.backbone.multiple_of) for side in shape[1:]))
+    if role == "decoder":
+        channels, *sides = built.backbone.latent_shape
+        now_and_then = zip(sides, shape[1:], built.image_shape[1:], strict=False)
+        shape = (channels, *(side * now // then for side, now, then in now_and_then))
     return torch.rand((_EXAMPLE_BATCH, *shape), generator=torch.Generator().manual_seed(0))

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from aedeploy.bundle import Bundle
 from aedeploy.config import Config, parse
-from aedeploy.errors import ConfigError, IntegrityError, ManifestError
+from aedeploy.errors import ConfigError, IntegrityError, ManifestError, did_you_mean
 from aedeploy.models.autoencoder import Autoencoder, Normalisation
 from aedeploy.models.backbones import Backbone
 from aedeploy.models.bottlenecks import LatentKind
@@ -125,10 +125,17 @@ def load_model(bundle: Bundle) -> BuiltModel:
     return built
 
 
+def missing_name(where: str, what: str, table: Mapping[str, Any]) -> str:
+    """What is said of a table that does not say which part it is; a key that nearly does is pointed at."""
+    near = next((key for key in table if did_you_mean(key, ["name"])), None)
+    hint = f" ({near!r} is not it)" if near else ""
+    return f"'{where}.name' is missing{hint}: it names the {what}."
+
+
 def _part(table: Mapping[str, Any], folder: str, what: str) -> tuple[Any, Any]:
     """The module that a table names, and the table as that module's own config."""
     if not isinstance(table.get("name"), str):
-        raise ConfigError(f"'model.{what}.name' is missing: it names the {what}.")
+        raise ConfigError(missing_name(f"model.{what}", what, table))
     module = load_named(f"aedeploy.models.{folder}", table["name"], what)
     config_class = module.BackboneConfig if what == "backbone" else module.BottleneckConfig
     return module, parse(config_class, table, f"model.{what}")

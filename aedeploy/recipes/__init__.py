@@ -120,8 +120,8 @@ def with_values(recipe: Recipe, values: Mapping[str, Any], option: str) -> Recip
 
 def is_dotted(key: str) -> bool:
     """Whether a key names a table and something in it, such as ``model.latent_dim``."""
-    table, dot, rest = key.partition(".")
-    return bool(table and dot and rest) and not rest.endswith(".")
+    parts = key.split(".")
+    return len(parts) > 1 and all(parts)
 
 
 def parse_value(raw: str) -> Any:

@@ -10,7 +10,7 @@ import torch
 
 from aedeploy.config import Config, parse
 from aedeploy.errors import BackendError, ConfigError, UnknownNameError
-from aedeploy.models.build import BuiltModel, build_model, latent_kind, resolve_model
+from aedeploy.models.build import BuiltModel, build_model, latent_kind, missing_name, resolve_model
 from aedeploy.names import load_named
 from aedeploy.recipes import Recipe
 from aedeploy.runtime.backends.torchscript import check_torch_device
@@ -89,7 +89,7 @@ def check_recipe(recipe: Recipe) -> CheckedRecipe:
 
 def _method(training: TrainingConfig) -> tuple[Any, Config]:
     if not isinstance(training.method.get("name"), str):
-        raise ConfigError("'training.method.name' is missing: it names the method.")
+        raise ConfigError(missing_name("training.method", "method", training.method))
     method = load_named(METHODS, training.method["name"], "training method")
     return method, parse(method.MethodConfig, training.method, "training.method")
 

@@ -36,7 +36,7 @@ def test_a_list_has_the_names_and_a_line_on_each(kind: str) -> None:
 
 
 def test_a_variant_is_one_line_in_a_window_of_usual_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aedeploy.cli.console._PIPE_WIDTH", 110)
+    monkeypatch.setattr("aedeploy.cli.console._PIPE_WIDTH", 100)
     lines = run(app, ["list", "variants"]).stdout.splitlines()
     rows = [line.split()[0] for line in lines[4:] if line.strip()]
     assert rows == recipe_names()

@@ -29,8 +29,12 @@ from aedeploy.export.split import split
 from aedeploy.files import locked
 from aedeploy.models.build import load_model
 from aedeploy.parity.verify import verify_bundle
-from aedeploy.recipes import recipe_names
+from aedeploy.recipes import load_recipe, recipe_names
 from aedeploy.runtime.codec import Codec
+from aedeploy.training.config import TrainConfig
+from aedeploy.training.data.source import DataRequest
+from aedeploy.training.events import Ended
+from aedeploy.training.run import train
 
 ROLES = ("encoder", "decoder", "autoencoder")
 _NO_METADATA: dict[Role, dict[str, str]] = {"encoder": {}, "decoder": {}, "autoencoder": {}}
@@ -274,3 +278,22 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in _files(folder)}
+
+
+@pytest.mark.parametrize("variant", ["denoising", "vq-vae"])
+def test_a_latent_of_one_place_is_not_baked_in(variant: str, tmp_path: Path) -> None:
+    """Trained at the least size there can be, its graphs still take every size that the rule allows."""
+    np.savez(tmp_path / "tiny.npz", images=np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8))
+    config = TrainConfig(
+        recipe=load_recipe(variant, ["model.backbone.stages=3", "training.epochs=1"]),
+        out=tmp_path / "run",
+        data=DataRequest(data=str(tmp_path / "tiny.npz")),
+        device="cpu",
+    )
+    *_, ended = train(config)
+    assert isinstance(ended, Ended)
+    exported = export_bundle(ended.bundle, format_names()).bundle
+    assert {graph.parity for graph in exported.manifest.graphs} == {"passed"}
+    session = onnxruntime.InferenceSession(exported.file(exported.graph("encoder", "onnx").file))
+    latent = session.run(["latent"], {"image": np.zeros((2, 1, 16, 40), np.float32)})[0]
+    assert latent.shape == (2, 16, 2, 5)
