@@ -107,7 +107,7 @@ def _reconstruction(results: Results) -> str:
                 _number(found["ssim"], ".3f"),
                 _number(found["bce"], ".4f"),
                 f"PCA-{pca['components']}: {pca['mse']:.4f}, {pca['mse_clipped']:.4f}" if pca else "–",
-                "–" if ratio is None else f"{ratio:.2f}" if ratio < 1 else f"**{ratio:.2f}**",
+                "–" if ratio is None else f"{ratio:.2f}" if ratio < 1 else f"**{ratio:.3g}**",
             ]
         )
     header = ["recipe", "parameters", "latent", "numbers, × fewer", "epochs", "seconds"]
@@ -137,7 +137,8 @@ def _families(results: Results) -> list[str]:
         ("Sparsity", "Of the latents that the exported encoder gives.", _sparsity),
         ("Denoising", "PSNR in dB of the test set with gaussian noise, and of what comes out. Recipes below the line "
          "were trained on clean images.", _denoising),
-        ("Contraction", "Mean of ‖∂latent/∂image‖²_F over 64 test images, by autograd.", _contraction),
+        ("Contraction", "Mean of ‖∂latent/∂image‖²_F over 64 test images, by autograd: `contractive`, the same network without "
+         "its penalty, and others, whose latents have scales of their own.", _contraction),
         ("Layer by layer", "Held-out loss of each phase, first and last epoch.", _phases),
     ):  # fmt: skip
         found = table(results)
