@@ -137,8 +137,8 @@ def _families(results: Results) -> list[str]:
         ("Sparsity", "Of the latents that the exported encoder gives.", _sparsity),
         ("Denoising", "PSNR in dB of the test set with gaussian noise, and of what comes out. Recipes below the line "
          "were trained on clean images.", _denoising),
-        ("Contraction", "Mean of ‖∂latent/∂image‖²_F over 64 test images, by autograd: `contractive`, the same network without "
-         "its penalty, and others, whose latents have scales of their own.", _contraction),
+        ("Contraction", "Mean of ‖∂latent/∂image‖²_F over 64 test images, by autograd: `contractive`, the same network "
+         "without its penalty, and others, whose latents have scales of their own.", _contraction),
         ("Layer by layer", "Held-out loss of each phase, first and last epoch.", _phases),
     ):  # fmt: skip
         found = table(results)
