@@ -11,6 +11,7 @@ from aedeploy.parity.compare import compare
 from aedeploy.parity.decisions import compare_all
 from aedeploy.parity.inputs import ImageCase
 from aedeploy.parity.tolerances import FLOAT32, MOST_ROUNDING, ROUNDING_FACTOR
+from aedeploy.recipes import recipe_names
 from aedeploy.runtime.backends import eager
 from aedeploy.runtime.open import open_graph
 
@@ -59,3 +60,13 @@ def test_it_widens_the_tolerance_of_images_alone_and_only_where_that_matters(ima
     assert not found
     assert asked == ["image", "image"]
     assert compare("image", image, image, rounding=1e-4).limit == pytest.approx(FLOAT32["image"].absolute + 1e-4)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_computes_in_float64(trained_bundles: dict[str, Bundle], image: np.ndarray, name: str) -> None:
+    exact = eager.open_exact(trained_bundles[name], "autoencoder").run({"image": image})["reconstruction"]
+    assert exact.dtype == np.float64
+    with open_graph(trained_bundles[name], "autoencoder", backend="eager") as runner:
+        # A choice that fell otherwise, in a latent that is made of choices, changes a few pixels by much.
+        error = np.abs(runner.run({"image": image})["reconstruction"] - exact)
+    assert np.quantile(error, 0.9) < 1e-4

@@ -402,7 +402,7 @@ def test_a_point_that_explodes_is_listed_and_the_others_go_on(sweeping: Sweeping
     assert (ended.trained, ended.failed, ended.completed) == (1, 1, True)
     (failed,) = [event for event in events if isinstance(event, PointFailed)]
     assert "try a lower --lr than 1e+12" in failed.failure.reason
-    assert "TrainingError" in failed.trace
+    assert "DivergedError" in failed.trace
     assert json.loads((tmp_path / "sweep" / "results.json").read_text())["failures"] == [
         {"point": "lr-1000000000000.0", "values": {"training.lr": 1e12}, "reason": failed.failure.reason}
     ]

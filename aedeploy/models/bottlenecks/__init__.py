@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 #: ``latent`` first, what the decoder takes; then what else the encoder exports (``logvar``, ``indices``). In training
@@ -15,6 +16,11 @@ from torch import Tensor, nn
 Code = dict[str, Tensor]
 
 LatentKind = Literal["vector", "spatial"]
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """What autocast made less precise, in float32 again; float64, in which exports are judged, stays."""
+    return values if values.dtype == torch.float64 else values.float()
 
 
 class Bottleneck(nn.Module, ABC):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from aedeploy.config import Config
 from aedeploy.errors import ConfigError
 from aedeploy.models import bottlenecks
-from aedeploy.models.bottlenecks import Code, LatentKind
+from aedeploy.models.bottlenecks import Code, LatentKind, at_least_float32
 from aedeploy.models.bottlenecks.vq import check_spatial
 
 # The paper's ε: the outermost levels are reached by finite numbers.
@@ -95,7 +95,7 @@ class Bottleneck(bottlenecks.Bottleneck):
 
     def _bounded(self, features: Tensor) -> Tensor:
         """In units of levels: between −middle and middle, or one less where their number is even."""
-        return torch.tanh(self.head(features).float() + self.shift) * self.reach - self.offset
+        return torch.tanh(at_least_float32(self.head(features)) + self.shift) * self.reach - self.offset
 
     def _quantised(self, bounded: Tensor) -> Code:
         rounded = bounded.round()

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from aedeploy.config import Config
 from aedeploy.models import bottlenecks
-from aedeploy.models.bottlenecks import Code
+from aedeploy.models.bottlenecks import Code, at_least_float32
 
 # Of a softplus scale: it may become 0 in float32, and its logarithm is wanted.
 _LEAST_SCALE = 1e-6
@@ -58,4 +58,4 @@ class Bottleneck(bottlenecks.Bottleneck):
         if self.parameterisation == "exp":
             return 2.0 * given
         # In bfloat16 the least scale would be lost beside any other.
-        return 2.0 * torch.log(functional.softplus(given.float()) + _LEAST_SCALE)
+        return 2.0 * torch.log(functional.softplus(at_least_float32(given)) + _LEAST_SCALE)

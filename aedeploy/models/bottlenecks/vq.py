@@ -14,7 +14,7 @@ from torch.nn import functional
 from aedeploy.config import Config
 from aedeploy.errors import ConfigError
 from aedeploy.models import bottlenecks
-from aedeploy.models.bottlenecks import Code, LatentKind
+from aedeploy.models.bottlenecks import Code, LatentKind, at_least_float32
 from aedeploy.models.collective import add_up, align
 
 
@@ -69,11 +69,11 @@ class Bottleneck(bottlenecks.Bottleneck):
         return len(self.codebook)
 
     def forward(self, features: Tensor) -> Code:
-        latent, indices = self._nearest(self.head(features).float())
+        latent, indices = self._nearest(at_least_float32(self.head(features)))
         return {"latent": latent, "indices": indices}
 
     def training_code(self, features: Tensor) -> Code:
-        continuous: Tensor = self.head(features).float()
+        continuous = at_least_float32(self.head(features))
         learning = self.training and torch.is_grad_enabled()
         if learning:
             self._begin(continuous.detach())
