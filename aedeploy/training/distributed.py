@@ -78,11 +78,10 @@ class World:
         torch.distributed.broadcast_object_list(box)
         return box[0]
 
-    def align(self, tensors: Iterable[Tensor]) -> None:
-        """Make tensors what they are in the leader."""
-        if self.size > 1:
-            for tensor in tensors:
-                torch.distributed.broadcast(tensor, 0)
+
+def processes() -> int:
+    """How many torchrun has started together with this one, itself included."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_follower() -> bool:
@@ -104,8 +103,7 @@ def joined(device: torch.device) -> Iterator[World]:
     Raises:
         BackendError: they cannot find one another, or the device has no means to speak with others.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    if processes() == 1:
         yield World()
         return
     if device.type not in ("cpu", "cuda") or not torch.distributed.is_available():

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from aedeploy.errors import ConfigError, TrainingError
 from aedeploy.models.autoencoder import Autoencoder, TrainingPass
+from aedeploy.models.collective import align
 from aedeploy.training.average import WeightAverage
 from aedeploy.training.data.image_set import ImageSet
 from aedeploy.training.distributed import World
@@ -310,7 +311,7 @@ class Fit:
 
     def _held_out(self, phase: int, held_out: ImageSet) -> tuple[float, dict[str, float]]:
         # Every process measures a part, and all with the leader's batch statistics.
-        self.world.align(self.model.buffers())
+        align(*self.model.buffers())
         with ExitStack() as stack:
             if self.average:
                 stack.enter_context(self.average.in_place())

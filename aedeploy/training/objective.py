@@ -68,7 +68,7 @@ class Objective:
 
         ``epoch``: how many are over, with the part of the one that is running; a weight may grow with it.
         """
-        scale = self._scale(taken.target)
+        scale = self.scale(len(taken.target), taken.target[0].numel())
         sums = [each.term(taken) for each in self.terms]
         weighted = [each.weight_at(epoch) * scale * value for each, value in zip(self.terms, sums, strict=True)]
         return functools.reduce(torch.add, weighted), torch.stack(sums).detach()
@@ -78,14 +78,17 @@ class Objective:
 
         With full weights, warm-up or not, so that epochs can be compared.
         """
-        unit = images * pixels if self.reduction == "mean" else images
+        unit = self.unit(images, pixels)
         parts = {name: value / unit for name, value in zip(self.names, sums, strict=True)}
         return sum(each.weight * parts[each.name] for each in self.terms), parts
 
-    def _scale(self, target: Tensor) -> float:
-        if self.reduction == "sum":
-            return 1.0
-        return 1.0 / (target.numel() if self.reduction == "mean" else len(target))
+    def unit(self, images: int, pixels: int) -> int:
+        """What figures are by, of so many images of so many pixels: pixels or images."""
+        return images * pixels if self.reduction == "mean" else images
+
+    def scale(self, images: int, pixels: int) -> float:
+        """By what a sum over a batch enters its loss."""
+        return 1.0 if self.reduction == "sum" else 1.0 / self.unit(images, pixels)
 
 
 def build_objective(table: Mapping[str, Any], premises: Premises) -> Objective:

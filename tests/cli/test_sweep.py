@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from terminal import on_a_terminal
 from typer.testing import CliRunner
 
 from aedeploy.bundle import open_bundle
@@ -224,25 +225,11 @@ def test_killed_it_leaves_no_process_behind_and_the_same_command_goes_on(data: P
 
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
 def test_on_a_terminal_there_is_a_bar_and_it_goes_again() -> None:
-    import pty
-
-    reader, writer = pty.openpty()
     command = [sys.executable, "-m", "aedeploy", "sweep", *TINY, "--over=model.latent_dim=2", "--epochs=2", "--out=s"]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=writer, text=True, env=environment) as running:
-        os.close(writer)
-        shown = b""
-        try:
-            while piece := os.read(reader, 4096):
-                shown += piece
-        except OSError:  # what Linux says when the other end is closed
-            pass
-        os.close(reader)
-        assert running.stdout is not None
-        stdout = running.stdout.read()
-    assert running.returncode == 0
-    assert "points  0/1" in shown.decode()
-    assert "━" in shown.decode()
-    assert "1/1  latent_dim=2:  2 epochs, mse" in shown.decode()
-    assert shown.decode().rfind("\x1b[?25h") > shown.decode().rfind("\x1b[?25l")  # the cursor is shown again
+    returncode, shown, stdout = on_a_terminal(command)
+    assert returncode == 0
+    assert "points  0/1" in shown
+    assert "━" in shown
+    assert "1/1  latent_dim=2:  2 epochs, mse" in shown
+    assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l")  # the cursor is shown again
     assert "\x1b" not in stdout

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import safe_open
+from terminal import on_a_terminal
 from typer.testing import CliRunner
 
 from aedeploy.bundle import Bundle, open_bundle
@@ -294,24 +295,10 @@ def test_two_at_once_have_a_folder_each(data: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
 def test_on_a_terminal_there_is_a_bar_and_it_goes_again(data: Path) -> None:
-    import pty
-
-    reader, writer = pty.openpty()
     command = [sys.executable, "-m", "aedeploy", "train", "--data=tiny.npz", *TINY, "--epochs=3"]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=writer, text=True, env=environment) as running:
-        os.close(writer)
-        shown = b""
-        try:
-            while piece := os.read(reader, 4096):
-                shown += piece
-        except OSError:  # what Linux says when the other end is closed
-            pass
-        os.close(reader)
-        assert running.stdout is not None
-        stdout = running.stdout.read()
-    assert running.returncode == 0
-    assert "epoch 3/3" in shown.decode()
-    assert "━" in shown.decode()
-    assert shown.decode().rfind("\x1b[?25h") > shown.decode().rfind("\x1b[?25l")  # the cursor is shown again
+    returncode, shown, stdout = on_a_terminal(command)
+    assert returncode == 0
+    assert "epoch 3/3" in shown
+    assert "━" in shown
+    assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l")  # the cursor is shown again
     assert "\x1b" not in stdout

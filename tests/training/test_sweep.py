@@ -185,6 +185,15 @@ def test_a_point_that_cannot_be_is_refused_by_its_values(
     assert not (tmp_path / "sweep").exists()
 
 
+def test_torchrun_is_not_what_a_sweep_is_started_by(
+    sweeping: Sweeping, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="run it without torchrun, and give --jobs"):
+        plan_sweep(sweeping("model.latent_dim=4,8"))
+    assert not (tmp_path / "sweep").exists()
+
+
 def test_k_above_the_latent_size_at_one_of_the_points_is_refused(sweeping: Sweeping) -> None:
     recipe = load_recipe("k-sparse", [*TINY, "model.bottleneck.k=4"])
     assert len(plan_sweep(sweeping("model.latent_dim=4,8", recipe=recipe)).points) == 2

@@ -63,9 +63,9 @@ class Method(methods.Method):
         with _held(discriminator):
             fooled = functional.softplus(-discriminator(latent)).sum()
         # Shared out as a term of the objective would be.
-        unit = {"sum": 1.0, "image_sum": 1.0 / images, "mean": 1.0 / batch.clean.numel()}[self.objective.reduction]
+        scale = self.objective.scale(images, batch.clean[0].numel())
         yield Loss(
-            player=MODEL, value=value + self.weight * unit * fooled, sums=torch.cat([sums, fooled.detach()[None]])
+            player=MODEL, value=value + self.weight * scale * fooled, sums=torch.cat([sums, fooled.detach()[None]])
         )
         real, latent = torch.randn_like(latent), latent.detach()
         told = functional.softplus(-discriminator(real)).sum() + functional.softplus(discriminator(latent)).sum()

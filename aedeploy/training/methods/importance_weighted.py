@@ -60,17 +60,15 @@ class Method(methods.Method):
         bound = -(torch.logsumexp(log_weights(taken), 1) - log(self.samples)).sum()
         with torch.no_grad():
             _, parts = self.objective(taken)
-        pixels = taken.target[0].numel()
-        scale = {"sum": 1.0, "image_sum": 1.0 / len(batch.clean), "mean": 1.0 / (len(batch.clean) * pixels)}
         yield Loss(
             player=MODEL,
-            value=bound * scale[self.objective.reduction],
+            value=bound * self.objective.scale(len(batch.clean), batch.clean[0].numel()),
             sums=torch.cat([bound.detach()[None], parts / self.samples]),
         )
 
     def figures(self, phase: int, sums: Sequence[float], images: int, pixels: int) -> tuple[float, dict[str, float]]:
         _, parts = self.objective.figures(sums[1:], images, pixels)
-        bound = sums[0] / (images * pixels if self.objective.reduction == "mean" else images)
+        bound = sums[0] / self.objective.unit(images, pixels)
         return bound, {"bound": bound, **parts}
 
 

@@ -16,6 +16,7 @@ from aedeploy.training.config import TrainConfig
 from aedeploy.training.data.open import open_source
 from aedeploy.training.data.source import DataRequest, Source
 from aedeploy.training.destination import check_destination
+from aedeploy.training.distributed import processes
 from aedeploy.training.memory import available_memory, size_of_weights
 from aedeploy.training.sweep.grid import SEED, Axis, Values, canonical, check_axes, grid, label, value_text
 from aedeploy.training.sweep.record import Record, open_record
@@ -89,6 +90,8 @@ def plan_sweep(config: SweepConfig) -> Sweep:
         BackendError: the device is not there.
         TrainingError: the data cannot be downloaded.
     """
+    if processes() > 1:
+        raise ConfigError("A sweep starts processes of its own: run it without torchrun, and give --jobs.")
     if config.seeds < 1:
         raise ConfigError(f"--seeds {config.seeds}: each point needs at least 1.")
     if config.jobs is not None and config.jobs < 1:
