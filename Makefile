@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # There while an install runs: what an interrupted one leaves behind is not trusted.
 UNFINISHED := $(VENV)/.installing
 
-.PHONY: help demo test test-slow check bench results docs clean
+.PHONY: help demo test test-slow check bench results parity docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,9 @@ bench: $(STAMP)  ## every benchmark, one JSON object a line
 results: $(STAMP)  ## every recipe trained on MNIST, exported, measured, into docs/results.md; goes on where it stopped
 	@$(BIN)/python benchmarks/results.py
 
+parity: $(STAMP)  ## every recipe in every format against PyTorch, into docs/parity.md; goes on where it stopped
+	@$(BIN)/python benchmarks/parity.py
+
 docs: $(STAMP)  ## docs/commands.md and docs/bundle.schema.json, from the code
 	@$(BIN)/python docs/generate.py
 
@@ -53,5 +56,5 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing aedeploy and what it needs into $(VENV) (once; PyTorch is large) …"
 	@mkdir -p $(VENV) && touch $(UNFINISHED)
 	@"$(PYTHON)" -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,openvino]"
 	@rm $(UNFINISHED) && touch $(STAMP)

@@ -9,6 +9,7 @@
         ManifestError               its manifest is missing, malformed, or of a newer schema
         IntegrityError              a file is missing, truncated, altered, or not this bundle's
       ExportError                   a model that cannot be exported as asked
+        LintError                   the lint found what a graph would compute wrongly
       ParityError                   an exported graph does not compute what PyTorch computes
       BackendError                  a runtime or device that was asked for cannot run
       TrainingError                 training cannot go on
@@ -79,6 +80,14 @@ class IntegrityError(BundleError):
 
 class ExportError(AedeployError):
     """A model that cannot be exported as asked."""
+
+
+class LintError(ExportError):
+    """A model of which the lint found what its graphs would compute wrongly; ``findings`` holds what it found."""
+
+    def __init__(self, message: str, findings: Any) -> None:
+        super().__init__(message)
+        self.findings = findings
 
 
 class ParityError(AedeployError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.resources
+from contextlib import suppress
 from importlib.resources.abc import Traversable
 from types import ModuleType
 
@@ -28,6 +29,19 @@ def summaries_in(package: str) -> dict[str, str]:
         source = _folder(package).joinpath(f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
         summaries[name] = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
     return summaries
+
+
+def literals_in(package: str, name: str) -> dict[str, object]:
+    """What the module called ``name`` in ``package`` sets to plain values, without importing it."""
+    source = _folder(package).joinpath(f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
+    found: dict[str, object] = {}
+    for statement in ast.parse(source).body:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+        value = getattr(statement, "value", None)
+        if isinstance(target, ast.Name) and value is not None:
+            with suppress(ValueError):
+                found[target.id] = ast.literal_eval(value)
+    return found
 
 
 def load_named(package: str, name: str, what: str) -> ModuleType:

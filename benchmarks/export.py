@@ -30,7 +30,7 @@ def main() -> None:
             warm_up=1,
         )
     slowest = max(statistics.median(rounds) for rounds in seconds.values())
-    report("export", seconds, [at_most("seconds an export, the slowest of them", slowest, 20.0)])
+    report("export", seconds, [at_most("seconds an export, the slowest of them", slowest, 12.0)])
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from aedeploy.images.folder import list_images
 from aedeploy.jobs.plan import plan_job
 from aedeploy.jobs.request import JobRequest
 from aedeploy.jobs.run import run_job
-from aedeploy.models.build import load_model
+from aedeploy.models.load import load_model
 
 COMMAND = Path(sys.executable).with_name("aedeploy")
 PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "data" / "photos"

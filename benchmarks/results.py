@@ -143,7 +143,7 @@ def _read(path: Path) -> Any:
 
 def _parameters(bundle: Path) -> int:
     from aedeploy.bundle import open_bundle
-    from aedeploy.models.build import load_model
+    from aedeploy.models.load import load_model
 
     return sum(parameter.numel() for parameter in load_model(open_bundle(bundle)).module.parameters())
 
@@ -154,7 +154,7 @@ def _jacobian(bundle: Path) -> float:
 
     from aedeploy.bundle import open_bundle
     from aedeploy.bundle.golden import load_samples
-    from aedeploy.models.build import load_model
+    from aedeploy.models.load import load_model
 
     opened = open_bundle(bundle)
     samples = load_samples(opened.file(opened.manifest.golden))

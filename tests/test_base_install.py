@@ -168,6 +168,14 @@ def test_encode_then_decode_gives_the_images_back(base: Base) -> None:
     same_images(pngs(base.workplace / "decoded"))
 
 
+def test_a_bundle_is_measured_against_its_golden_vectors(base: Base) -> None:
+    answer = json.loads(base.aedeploy("bench", "tiny", "--rounds", "1", "--json"))
+    (row,) = answer["rows"]
+    assert (row["variant"], row["status"]) == ("onnx", "passed")
+    assert answer["reference"] == "golden vectors"
+    assert answer["files"] == ["bench.json"]  # and no chart, which needs matplotlib
+
+
 @pytest.mark.parametrize("command", ["reconstruct", "denoise"])
 def test_reconstruct_and_denoise_give_the_images_back(base: Base, command: str) -> None:
     summary = json.loads(base.aedeploy(command, "images", "--out", f"{command}ed", "--json"))

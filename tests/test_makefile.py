@@ -66,7 +66,7 @@ def test_the_first_run_installs_the_tested_versions_and_the_second_nothing(check
     assert make(checkout).returncode == 0
     first = asked(checkout)
     assert first[0] == "-m venv .venv"
-    assert first[1].endswith("-c constraints.txt -e .[train,dev]")
+    assert first[1].endswith("-c constraints.txt -e .[train,dev,openvino]")
     assert first[2:] == ["-m pytest -m not slow"]
     assert make(checkout).returncode == 0
     assert asked(checkout) == ["-m pytest -m not slow"]

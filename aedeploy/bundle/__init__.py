@@ -16,6 +16,7 @@ from aedeploy.bundle.manifest import (
     LatentContract,
     Manifest,
     Provenance,
+    Quantisation,
     TensorSpec,
 )
 from aedeploy.bundle.store import Bundle, open_bundle
@@ -30,6 +31,7 @@ __all__ = [
     "LatentContract",
     "Manifest",
     "Provenance",
+    "Quantisation",
     "TensorSpec",
     "open_bundle",
 ]

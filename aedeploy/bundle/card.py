@@ -38,10 +38,10 @@ def card(manifest: Manifest) -> str:
         _contract(manifest),
         _use(manifest),
         _graphs(manifest),
-        _measured(manifest),
+        _measured(manifest) if manifest.metrics else "",
         _origin(manifest),
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(filter(None, sections)) + "\n"
 
 
 def _title(manifest: Manifest) -> str:
@@ -86,15 +86,19 @@ def _use(manifest: Manifest) -> str:
     name = shlex.quote(manifest.name)
     job = "denoise" if manifest.denoises else "reconstruct"
     first = "" if manifest.graphs else f"aedeploy export {name} --format onnx\n"
+    latents = f"aedeploy encode photos/ --out latents/ --bundle {name}\n"
+    latents += f"aedeploy decode latents/ --out images/ --bundle {name}\n"
+    calls = (
+        "latents = ae.encode(images)   # paths, PIL images or uint8 [N, H, W, C]\n"
+        "pixels = ae.decode(latents)   # uint8 [N, H, W, C]"
+    )
+    if manifest.latent is None:
+        latents, calls = "", f"pixels = ae.{job}(images)   # paths, PIL images or uint8 [N, H, W, C]; gives the latter"
     return (
         "## How to call it\n\n"
-        f"```sh\n{first}aedeploy encode photos/ --out latents/ --bundle {name}\n"
-        f"aedeploy decode latents/ --out images/ --bundle {name}\n"
-        f"aedeploy {job} photos/ --out images/ --bundle {name}\n```\n\n"
+        f"```sh\n{first}{latents}aedeploy {job} photos/ --out images/ --bundle {name}\n```\n\n"
         "```python\nimport aedeploy\n\n"
-        f'ae = aedeploy.load("artifacts/{manifest.name}")\n'
-        "latents = ae.encode(images)   # paths, PIL images or uint8 [N, H, W, C]\n"
-        "pixels = ae.decode(latents)   # uint8 [N, H, W, C]\n```\n\n"
+        f'ae = aedeploy.load("artifacts/{manifest.name}")\n{calls}\n```\n\n'
         "In any other language: open a graph below with its runtime; `golden.safetensors` holds inputs and outputs to "
         "prove it with (`<role>/<batch>/<tensor>`), `bundle.json` the contract in full."
     )
@@ -156,8 +160,9 @@ def _origin(manifest: Manifest) -> str:
     if data:
         lines.append(f"- Trained on {data.train:,} images of {data.name}; {data.split}.")
     packages = ", ".join(f"{name} {version}" for name, version in provenance.packages.items())
+    seed = "" if provenance.seed is None else f", seed {provenance.seed}"
     lines += [
-        f"- Written {provenance.created}, seed {provenance.seed}, on {provenance.platform}.",
+        f"- Written {provenance.created}{seed}, on {provenance.platform}.",
         f"- With {packages}.",
     ]
     return "\n".join(lines)

@@ -17,10 +17,13 @@ from aedeploy.config import Config, describe
 from aedeploy.errors import ManifestError
 
 #: The version of the manifest's schema that this release writes, and the newest that it reads.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Role = Literal["encoder", "decoder", "autoencoder"]
 ROLES: tuple[Role, ...] = ("encoder", "decoder", "autoencoder")
+
+#: How images go in and come out. float32: [batch, C, H, W] in [0, 1]; uint8: [batch, H, W, C], as decoders give them.
+Pixels = Literal["float32", "uint8"]
 
 
 def _inside_the_bundle(path: str) -> str:
@@ -80,20 +83,47 @@ class LatentContract(Config):
     masked: bool = Field(default=False, description="All but some entries are set to 0, by a choice among them.")
 
 
+class Quantisation(Config):
+    """How a graph computes in less than float32, and what that cost when it was measured."""
+
+    precision: Literal["float16", "int8"]
+    float_layers: tuple[str, ...] = Field(default=(), description="Nodes that were left in float32.")
+    psnr: float | None = Field(default=None, description="dB, of its images against the float32 graph's.")
+    calibration: Literal["minmax", "entropy"] | None = Field(default=None, description="int8: how ranges were chosen.")
+    calibration_images: int | None = Field(default=None, ge=1, description="int8: how many images they come from.")
+    calibration_digest: Sha256 | None = Field(default=None, description="int8: of those images' pixels.")
+    reduced_range: bool | None = Field(default=None, description="int8: weights of 7 bits, exact on any x86.")
+
+
 class GraphRecord(Config):
     """One exported graph."""
 
     role: Role
     format: str
+    pixels: Pixels = Field(default="float32", description="The dtype of images; uint8 ones are [batch, H, W, C].")
     file: FileRecord
+    data: FileRecord | None = Field(default=None, description="A second file of the graph, such as OpenVINO's weights.")
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     parity: Literal["passed", "failed", "unchecked"]
     opset: int | None = Field(default=None, description="ONNX: the opset read back from the file.")
     ir_version: int | None = Field(default=None, description="ONNX: the IR version read back from the file.")
-    quantisation: str | None = Field(default=None, description="null: float32 throughout.")
+    quantisation: Quantisation | None = Field(default=None, description="null: float32 throughout.")
+    tolerances: dict[str, float] = Field(
+        default_factory=dict, description="What was asked for in place of the usual tolerances when it was judged."
+    )
     producer: dict[str, str] = Field(description="The versions that wrote it.")
     oldest_runtime: str | None = Field(default=None, description="The oldest release of the runtime that loads it.")
+
+    @property
+    def variant(self) -> str:
+        """Format and pixels, for a person: ``onnx``, or ``onnx uint8``."""
+        return variant_name(self.format, self.pixels)
+
+
+def variant_name(format: str, pixels: Pixels) -> str:
+    """What a graph of that format and those pixels is called: ``onnx``, or ``onnx uint8``."""
+    return format if pixels == "float32" else f"{format} {pixels}"
 
 
 class DataRecord(Config):
@@ -129,13 +159,17 @@ class Manifest(Config):
     graphs: tuple[GraphRecord, ...] = ()
     metrics: dict[str, float | int | None] = Field(description="Measured on the held-out images.")
     provenance: Provenance
+    software: dict[str, dict[str, str]] = Field(
+        default_factory=dict,
+        description="By 'training', or a format: every package and version that took part in writing it.",
+    )
 
     @model_validator(mode="after")
     def _graphs_are_consistent(self) -> Self:
-        kinds = [(graph.format, graph.role) for graph in self.graphs]
+        kinds = [(graph.format, graph.pixels, graph.role) for graph in self.graphs]
         if len(set(kinds)) < len(kinds):
-            raise ValueError("there are two graphs of the same format and role")
-        if self.latent is None and any(role != "autoencoder" for _, role in kinds):
+            raise ValueError("there are two graphs of the same format, pixels and role")
+        if self.latent is None and any(role != "autoencoder" for *_, role in kinds):
             raise ValueError("a model without a latent has an autoencoder graph only")
         return self
 
@@ -154,9 +188,10 @@ class Manifest(Config):
         """Whether the model was trained to give clean images back for corrupted ones."""
         return bool(self.recipe.get("corruption"))
 
-    def graph(self, role: str, format: str) -> GraphRecord | None:
-        """The graph of that role and format, or None."""
-        return next((g for g in self.graphs if g.role == role and g.format == format), None)
+    def graph(self, role: str, format: str, pixels: Pixels = "float32") -> GraphRecord | None:
+        """The graph of that role, format and pixels, or None."""
+        wanted = (role, format, pixels)
+        return next((g for g in self.graphs if (g.role, g.format, g.pixels) == wanted), None)
 
 
 def parse_manifest(text: str, where: str) -> Manifest:

@@ -12,7 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aedeploy.bundle.manifest import FileRecord, GraphRecord, Manifest, parse_manifest
+from aedeploy.bundle.manifest import (
+    SCHEMA_VERSION,
+    FileRecord,
+    GraphRecord,
+    Manifest,
+    Pixels,
+    parse_manifest,
+    variant_name,
+)
 from aedeploy.errors import BundleError, IntegrityError
 from aedeploy.files import locked, sha256_of, write_text
 
@@ -67,36 +75,40 @@ class Bundle:
         yield self.manifest.golden
         for graph in self.manifest.graphs:
             yield graph.file
+            if graph.data is not None:
+                yield graph.data
 
-    def graph(self, role: str, format: str, *, allow_failed: bool = False) -> GraphRecord:
+    def graph(self, role: str, format: str, pixels: Pixels = "float32", *, allow_failed: bool = False) -> GraphRecord:
         """The graph of a role in a format, fit to run.
 
         Raises:
             BundleError: there is none, or its parity check failed and ``allow_failed`` is not set.
         """
-        found = self.manifest.graph(role, format)
+        found = self.manifest.graph(role, format, pixels)
         if found is None:
-            have = sorted({g.format for g in self.manifest.graphs if g.role == role})
+            have = sorted({g.variant for g in self.manifest.graphs if g.role == role})
             listed = f"it has {role} graphs as {', '.join(have)}" if have else f"it has no {role} graph yet"
+            option = "" if pixels == "float32" else f" --pixels {pixels}"
             raise BundleError(
-                f"Bundle {self.name!r} has no {role} graph in format {format!r} ({listed}): "
-                f"run  aedeploy export {shlex.quote(str(self.path))} --format {format}"
+                f"Bundle {self.name!r} has no {role} graph in format {variant_name(format, pixels)!r} ({listed}): "
+                f"run  aedeploy export {shlex.quote(str(self.path))} --format {format}{option}"
             )
         if found.parity == "failed" and not allow_failed:
             raise BundleError(
-                f"The {format} {role} graph of bundle {self.name!r} failed its parity check, so it is not run: "
+                f"The {found.variant} {role} graph of bundle {self.name!r} failed its parity check, so it is not run: "
                 f"export it again, or pass --allow-failed to run it all the same."
             )
         return found
 
     def with_graphs(self, graphs: Iterable[GraphRecord]) -> Bundle:
         """Record graphs, in place of those of the same role and format, and write the manifest."""
-        new = {(g.format, g.role): g for g in (*self.manifest.graphs, *graphs)}
+        new = {(g.format, g.pixels, g.role): g for g in (*self.manifest.graphs, *graphs)}
         ordered = tuple(new[key] for key in sorted(new))
         return self.save(self.manifest.model_copy(update={"graphs": ordered}))
 
     def save(self, manifest: Manifest) -> Bundle:
-        """Replace the manifest, atomically, and give the bundle as it is now."""
+        """Replace the manifest, atomically, and give the bundle as it is now, in this release's schema."""
+        manifest = manifest.model_copy(update={"schema_version": SCHEMA_VERSION})
         write_manifest(self.path, manifest)
         return Bundle(self.path, manifest)
 

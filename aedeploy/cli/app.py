@@ -9,6 +9,7 @@ import typer
 
 from aedeploy import __version__
 from aedeploy.cli import (
+    bench,
     decode,
     demo,
     denoise,
@@ -58,6 +59,7 @@ app.command("parity")(parity.parity)
 app.command("verify")(verify.verify)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
+app.command("bench")(bench.bench)
 app.command("encode")(encode.encode)
 app.command("decode")(decode.decode)
 app.command("reconstruct")(reconstruct.reconstruct)

@@ -9,9 +9,10 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TextIO
 
 import typer
 
@@ -26,6 +27,9 @@ P = ParamSpec("P")
 INTERRUPTED = 130
 
 _PIPE_WIDTH = 160
+
+#: With --json, where the result goes while a command runs.
+_result_stream: ContextVar[TextIO | None] = ContextVar("result_stream", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +68,12 @@ class Output:
 
     def result(self, value: Mapping[str, Any], text: str | None = None) -> None:
         """The command's result: ``value`` with --json, else ``text``."""
+        stream = _result_stream.get() or sys.stdout
         if self.json:
-            sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+            stream.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
         elif text:
-            sys.stdout.write(text.rstrip("\n") + "\n")
-        sys.stdout.flush()
+            stream.write(text.rstrip("\n") + "\n")
+        stream.flush()
 
     def show(self, *renderables: RenderableType) -> None:
         """Tables and panels as part of the result, on stdout, wherever no JSON was asked for."""
@@ -97,7 +102,8 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         output = output_of(kwargs)
         try:
-            command(*args, **kwargs)
+            with _nothing_else_on_stdout() if output.json else contextlib.nullcontext():
+                command(*args, **kwargs)
         except AedeployError as error:
             fail(output, str(error), type(error).__name__, error.exit_code)
         except KeyboardInterrupt:
@@ -118,6 +124,17 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
             fail(output, message, type(error).__name__, 1)
 
     return run
+
+
+@contextlib.contextmanager
+def _nothing_else_on_stdout() -> Iterator[None]:
+    """With --json: what somebody's own model prints goes to stderr, for stdout is one JSON object."""
+    token = _result_stream.set(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _result_stream.reset(token)
 
 
 def output_of(options: Mapping[str, Any]) -> Output:

@@ -9,7 +9,18 @@ import typer
 
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.jobs import BatchSize, Names, Out, Overwrite, Workers, carry_out
-from aedeploy.cli.options import AllowFailed, Backend, BundleOption, Debug, Device, Json, Quiet, Verbose
+from aedeploy.cli.options import (
+    AllowFailed,
+    Backend,
+    BundleOption,
+    Debug,
+    Device,
+    Json,
+    ModelFormat,
+    PixelsOption,
+    Quiet,
+    Verbose,
+)
 
 
 @reporting
@@ -22,6 +33,8 @@ def decode(
     bundle: BundleOption = None,
     names: Names = "short",
     backend: Backend = None,
+    model_format: ModelFormat = None,
+    pixels: PixelsOption = None,
     device: Device = "cpu",
     batch_size: BatchSize = "auto",
     workers: Workers = "auto",
@@ -47,6 +60,8 @@ def decode(
         "output": out,
         "names": names,
         "backend": backend,
+        "model_format": model_format,
+        "pixels": pixels,
         "device": device,
         "batch_size": batch_size,
         "workers": workers,

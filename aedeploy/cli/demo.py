@@ -56,7 +56,7 @@ def demo(
     for package in ("torch", "onnx", "onnxscript"):
         if importlib.util.find_spec(package) is None:
             raise MissingDependencyError(package, "train", "The demo")
-    from aedeploy.cli.parity import parity_table
+    from aedeploy.cli.parity_tables import parity_table
 
     with large_imports():
         from aedeploy.export import export_bundle

@@ -8,7 +8,18 @@ import typer
 
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.jobs import BatchSize, ImagesArgument, Out, Overwrite, Workers, carry_out
-from aedeploy.cli.options import AllowFailed, Backend, BundleOption, Debug, Device, Json, Quiet, Verbose
+from aedeploy.cli.options import (
+    AllowFailed,
+    Backend,
+    BundleOption,
+    Debug,
+    Device,
+    Json,
+    ModelFormat,
+    PixelsOption,
+    Quiet,
+    Verbose,
+)
 
 
 @reporting
@@ -21,6 +32,8 @@ def encode(
         str, typer.Option("--format", "-f", metavar="parquet|npy|safetensors", help="Of the latents' files.")
     ] = "parquet",
     backend: Backend = None,
+    model_format: ModelFormat = None,
+    pixels: PixelsOption = None,
     device: Device = "cpu",
     batch_size: BatchSize = "auto",
     workers: Workers = "auto",
@@ -47,6 +60,8 @@ def encode(
         "output": out,
         "latent_format": format,
         "backend": backend,
+        "model_format": model_format,
+        "pixels": pixels,
         "device": device,
         "batch_size": batch_size,
         "workers": workers,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Rows = list[dict[str, str]]
 
+_FORMATS = "aedeploy.export.formats"
+
 
 @reporting
 def list_(
@@ -51,27 +53,52 @@ def _variants() -> Rows:
 
 
 def _formats() -> Rows:
-    from aedeploy.names import summaries_in
+    from aedeploy.names import literals_in, summaries_in
+    from aedeploy.runtime.open import backend_of
 
-    return [{"name": name, "summary": text} for name, text in summaries_in("aedeploy.export.formats").items()]
+    rows = []
+    for name, summary in summaries_in(_FORMATS).items():
+        # Not by importing the writer, which would import torch.
+        known = literals_in(_FORMATS, name)
+        options = known["OPTIONS"]
+        assert isinstance(options, tuple)
+        engine = backend_of(name)
+        rows.append(
+            {
+                "name": name,
+                "summary": summary,
+                "file": str(known["SUFFIX"]),
+                "runs it": engine,
+                "options": ", ".join(f"--{option}" for option in options) or "–",
+                "installed": _installed(engine),
+            }
+        )
+    return rows
 
 
 def _backends() -> Rows:
-    from aedeploy.errors import MissingDependencyError
     from aedeploy.names import load_named, summaries_in
-    from aedeploy.runtime.open import BACKENDS, load_backend
+    from aedeploy.runtime.open import BACKENDS
 
     rows = []
     for name, summary in summaries_in(BACKENDS).items():
-        try:
-            load_backend(name)
-            installed = "yes"
-        except MissingDependencyError as error:
-            installed = f"no: pip install 'aedeploy[{error.extra}]'"
         backend = load_named(BACKENDS, name, "backend")
-        runs, devices = backend.FORMAT or "the weights", ", ".join(backend.DEVICES)
-        rows.append({"name": name, "summary": summary, "runs": runs, "devices": devices, "installed": installed})
+        runs, devices = ", ".join(backend.FORMATS) or "the weights", ", ".join(backend.DEVICES)
+        row = {"name": name, "summary": summary, "runs": runs, "devices": devices, "installed": _installed(name)}
+        rows.append(row)
     return rows
+
+
+def _installed(backend: str) -> str:
+    """Whether what a backend needs is there, and else what installs it."""
+    from aedeploy.errors import MissingDependencyError
+    from aedeploy.runtime.open import load_backend
+
+    try:
+        load_backend(backend)
+    except MissingDependencyError as error:
+        return f"no: pip install 'aedeploy[{error.extra}]'"
+    return "yes"
 
 
 def _data() -> Rows:
@@ -82,8 +109,9 @@ def _data() -> Rows:
 
 
 def _table(title: str, rows: Rows) -> Table:
-    # A variant is one line: its source is in --json, and in docs/variants.md.
-    names = ["name", "summary"] if title == "variants" else list(rows[0])
+    # A row is one line: the rest is in --json, and in docs/variants.md and docs/formats.md.
+    left_out = {"variants": "source", "formats": "summary"}.get(title)
+    names = [name for name in rows[0] if name != left_out]
     table = columns(title, names)
     table.columns[0].no_wrap = True
     for row in rows:

@@ -24,8 +24,50 @@ Backend = Annotated[
     str | None,
     typer.Option(help="What runs the graphs (aedeploy list backends). Default: onnxruntime, or what the bundle has."),
 ]
+ModelFormat = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORMAT", help="Of the graphs that run (aedeploy list formats). Default: onnx, or what the bundle has."
+    ),
+]
+PixelsOption = Annotated[
+    str | None,
+    typer.Option(metavar="float32|uint8", help="Which graphs run. Default: float32, unless the bundle has uint8 only."),
+]
 Device = Annotated[str, typer.Option(help="Where the graphs run: cpu, cuda, mps. Never a silent fall back.")]
 AllowFailed = Annotated[bool, typer.Option("--allow-failed", help="Run a graph although its parity check failed.")]
+OwnModule = Annotated[
+    str | None,
+    typer.Option(
+        "--module",
+        metavar="PACKAGE.MODULE:FACTORY",
+        help="The code of one's own model, which is imported and run. The current directory counts.",
+    ),
+]
+Tolerance = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[FORMAT:]KIND=VALUE",
+        help="Judge by this in place of the usual, such as latent=1e-4 or onnx-int8:psnr=30; may be repeated. It is "
+        "printed, and recorded in the bundle.",
+    ),
+]
+
+
+def trust_own_module(module: str | None) -> None:
+    """Let the code that ``--module`` names be run where a bundle asks for it; as of ``python -m``, from here too."""
+    if module is None:
+        return
+    import sys
+
+    from aedeploy.cli.large_imports import large_imports
+
+    with large_imports():
+        from aedeploy.models.own import trust
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    trust(module)
+
 
 # Of commands that train.
 TrainingData = Annotated[

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aedeploy.cli.console import Output, reporting
-from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
-from aedeploy.cli.tables import add_row, columns, mark, places_that_fit
+from aedeploy.cli.large_imports import large_imports
+from aedeploy.cli.options import BundleArgument, Debug, Json, OwnModule, Quiet, Tolerance, Verbose, trust_own_module
+from aedeploy.cli.parity_tables import bisection_table, parity_table
+from aedeploy.cli.samples import read_samples
 from aedeploy.errors import ParityError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from rich.table import Table
-    from rich.text import Text
-
     from aedeploy.bundle import Bundle
+    from aedeploy.export.bisect import Bisection
     from aedeploy.parity.report import ParityReport
 
-# Left out where the window is too narrow, the first of them first: none of them is judged but the last two.
-_SPARE = ("cosine", "relative", "mean error", "PSNR dB", "decided\notherwise", "8-bit pixels\nchanged")
+#: The formats that --bisect can look into: aedeploy.export.bisect.FORMATS, which would import torch.
+BISECTABLE = ("onnx", "onnx-fp16", "onnx-int8")
 
 
 @reporting
@@ -35,6 +35,12 @@ def parity(
     samples: Annotated[
         Path | None, typer.Option(help="A folder of images to use in place of the bundle's own held-out ones.")
     ] = None,
+    tolerance: Tolerance = None,
+    bisect: Annotated[
+        bool,
+        typer.Option("--bisect", help="Of an ONNX graph that fails, find the first node whose value is off."),
+    ] = False,
+    module: OwnModule = None,
     json_: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -43,97 +49,99 @@ def parity(
     """Check the exported graphs against PyTorch.
 
     Real images, black, white, constant, checkerboard and noise, at batch 1, 2, 7 and 64, through each graph alone
-    and through encoder → decoder composed. A figure beyond its tolerance, a NaN or a wrong shape ends the command
-    with exit code 5. The report is kept in the bundle as parity.json.
+    and through encoder → decoder composed; latents of every format decoded by every other; and image files through
+    the whole pipeline. A figure beyond its tolerance, a NaN or a wrong shape ends the command with exit code 5. The
+    report is kept in the bundle as parity.json.
 
     Example:
 
         aedeploy parity artifacts/digits-ae --format onnx
     """
     from aedeploy.bundle.locate import find_bundle
-    from aedeploy.parity.check import check_parity, record_parity
+    from aedeploy.images.folder import list_images
+    from aedeploy.parity.check import check_parity, record_parity, variants_of
+    from aedeploy.parity.tolerances import check_overrides, describe_overrides, parse_tolerances
 
     output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
     found = find_bundle(bundle)
+    trust_own_module(module)
+    variants = variants_of(found, format)
+    overrides = parse_tolerances(tolerance or ())
+    formats = [name for name, _ in variants]
+    check_overrides(overrides, formats)
+    if bisect:
+        _check_bisect(found, formats)
     output.note(f"Checking {found.path} against PyTorch…")
-    images = None if samples is None else _read_samples(found, samples)
-    report = check_parity(found, format, images)
+    if overrides:
+        output.note(f"Judged otherwise than usual, as asked: {describe_overrides(overrides, formats)}")
+    images = files = None
+    if samples is not None:
+        images = read_samples(found, samples, "samples")
+        listing = list_images(samples)
+        files = [listing.root / name for name in listing.images]
+    report = check_parity(found, variants, images, files=files, tolerances=overrides)
     record_parity(found, report)
-    for graph in report.graphs:
-        kinds = ", ".join(dict.fromkeys(f"{case.kind} {case.size}" for case in graph.cases))
-        output.detail(f"{graph.format} {graph.role}, by {graph.backend}: {len(graph.cases)} comparisons, {kinds}")
+    _explain(output, report)
     output.show(parity_table(report, output.width))
+    bisections = _bisect(output, found, report) if bisect else []
     compared = sum(len(graph.cases) for graph in report.graphs)
     well = f"Every graph computes what PyTorch computes, in {compared} comparisons."
-    output.result(report.as_dict(), well if report else None)
+    if overrides:
+        well = f"{well[:-1]}, by tolerances that are not the usual ones: {describe_overrides(overrides, formats)}."
+    result = report.as_dict()
+    if bisect:
+        result["bisect"] = [found.as_dict() for found in bisections]
+        well = f"{well} There is nothing to bisect."
+    output.result(result, well if report else None)
     if not report:
         output.error(f"The export is wrong: {'; '.join(report.failures())}.")
         raise typer.Exit(ParityError.exit_code)
 
 
-def parity_table(report: ParityReport, width: int) -> Table:
-    """One line for each output of each graph: its worst case, and the tolerance that judged it."""
-    figures = ["max error", "tolerance", "mean error", "relative", "cosine", "PSNR dB", "8-bit pixels\nchanged"]
-    # Of indices and masks; most models have none.
-    decided = any(graph.decisions for graph in report.graphs)
-    figures += ["decided\notherwise"] if decided else []
-    names = ("graph", "output", *figures, "")
-    rows = list(_rows(report, decided=decided))
-    places = places_that_fit(names, rows, width, right=figures, spare=_SPARE)
-    title = f"Parity of {report.bundle} with PyTorch ({report.reference})"
-    table = columns(title, [names[place] for place in places], right=figures)
-    for row in rows:
-        add_row(table, *(row[place] for place in places))
-    return table
-
-
-def _rows(report: ParityReport, *, decided: bool) -> Iterator[tuple[str | Text, ...]]:
+def _explain(output: Output, report: ParityReport) -> None:
+    """With --verbose: what each graph was given, and what it was judged by."""
     for graph in report.graphs:
-        for worst in graph.worst():
-            yield (
-                f"{graph.format} {graph.role}",
-                worst.output,
-                _figure(worst.max_abs, ".1e"),
-                "" if worst.limit is None else f"≤ {worst.limit:.1e}",
-                _figure(worst.mean_abs, ".1e"),
-                _figure(worst.relative, ".1e"),
-                _figure(worst.cosine, ".7f"),
-                _figure(worst.psnr, ".1f", "equal" if worst.max_abs == 0 else "–") if worst.pixels else "",
-                _figure(graph.changed_share, ".4%") if worst.pixels else "",
-                *([_decisions(graph.decisions if worst.decisions else None)] if decided else []),
-                mark(bool(graph)),
-            )
-        if not list(graph.worst()):
-            yield f"{graph.format} {graph.role}", *[""] * (9 if decided else 8), mark(False)
+        kinds = ", ".join(dict.fromkeys(f"{case.kind} {case.size}" for case in graph.cases))
+        unjudged = dict.fromkeys(case.kind for case in graph.cases if not case.judged)
+        most = graph.tolerances.elsewhere
+        bound = "" if most is None else f", and images within {most:g}"
+        only = f"; of {', '.join(unjudged)} only that outputs are finite and well shaped{bound}" if unjudged else ""
+        output.detail(f"{graph.name}, by {graph.backend}: {len(graph.cases)} comparisons, {kinds}{only}")
+        if graph.decoded_error is not None:
+            output.detail(f"{graph.name}: where it decides otherwise, images differ by up to {graph.decoded_error:.1e}")
 
 
-def _decisions(decisions: tuple[int, int] | None) -> str:
-    return "" if decisions is None else f"{decisions[0]:,} of {decisions[1]:,}"
+def _check_bisect(bundle: Bundle, formats: Sequence[str]) -> None:
+    """Refuse --bisect where no graph that is checked can be looked into."""
+    from aedeploy.errors import ConfigError
+
+    if not set(formats) & set(BISECTABLE):
+        raise ConfigError(
+            f"--bisect looks into {', '.join(BISECTABLE)} graphs, and {', '.join(formats)} files show no nodes: "
+            f"run  aedeploy export {shlex.quote(str(bundle.path))} --format onnx  and bisect that."
+        )
 
 
-def _figure(value: float | None, form: str, absent: str = "–") -> str:
-    return absent if value is None else format(value, form)
+def _bisect(output: Output, bundle: Bundle, report: ParityReport) -> list[Bisection]:
+    """Look into every graph that failed by itself, and show what was found."""
+    from rich.text import Text
 
+    with large_imports():
+        from aedeploy.export.bisect import bisect
 
-def _read_samples(bundle: Bundle, folder: Path) -> np.ndarray:
-    """Up to 64 images of a folder, as the bundle's image contract wants them: uint8 [N, H, W, C]."""
-    import numpy as np
-
-    from aedeploy.errors import ImageError, NothingToDoError
-    from aedeploy.images.folder import list_images
-    from aedeploy.images.read import read_image
-    from aedeploy.runtime.codec import image_geometry
-
-    geometry = image_geometry(bundle)
-    images = []
-    listing = list_images(folder)
-    for name in listing.images:
-        try:
-            images.append(geometry.apply(read_image(listing.root / name, geometry.mode)))
-        except ImageError:
+    found = []
+    for failed in report.graphs:
+        record = bundle.manifest.graph(failed.role, failed.format, failed.pixels)
+        if failed or record is None:
             continue
-        if len(images) == 64:
-            break
-    if not images:
-        raise NothingToDoError(f"--samples {folder}: none of its files can be read as an image.")
-    return np.stack(images)
+        if failed.format not in BISECTABLE:
+            output.note(f"{failed.name}: not bisected, a file of {failed.format} shows no nodes.")
+            continue
+        output.note(f"Looking into {failed.name}…")
+        bisection = bisect(bundle, record)
+        found.append(bisection)
+        if bisection.around:
+            output.show(bisection_table(bisection, output.width))
+        nothing = f"in {bisection.compared} values, each computed by itself, there is nothing to find"
+        output.show(Text(f"{bisection.graph}: {bisection.reason or nothing}"))
+    return found

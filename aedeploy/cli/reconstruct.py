@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.jobs import BatchSize, ImagesArgument, Names, Out, Overwrite, Size, Workers, carry_out
-from aedeploy.cli.options import AllowFailed, Backend, BundleOption, Debug, Device, Json, Quiet, Verbose
+from aedeploy.cli.options import (
+    AllowFailed,
+    Backend,
+    BundleOption,
+    Debug,
+    Device,
+    Json,
+    ModelFormat,
+    PixelsOption,
+    Quiet,
+    Verbose,
+)
 
 
 @reporting
@@ -16,6 +27,8 @@ def reconstruct(
     size: Size = "original",
     names: Names = "short",
     backend: Backend = None,
+    model_format: ModelFormat = None,
+    pixels: PixelsOption = None,
     device: Device = "cpu",
     batch_size: BatchSize = "auto",
     workers: Workers = "auto",
@@ -43,6 +56,8 @@ def reconstruct(
         "size": size,
         "names": names,
         "backend": backend,
+        "model_format": model_format,
+        "pixels": pixels,
         "device": device,
         "batch_size": batch_size,
         "workers": workers,

@@ -49,6 +49,8 @@ def verify(
     for result in report.results:
         if result.passed is None:
             output.note(f"{result.subject}: {result.reason}")
+    for text in _asked_for(report):
+        output.note(text)
     well = f"{found.path} verifies: every file is as it was written, every golden vector agrees."
     output.result(report.as_dict(), well if report else None)
     if not report:
@@ -56,12 +58,24 @@ def verify(
         raise typer.Exit(IntegrityError.exit_code)
 
 
+def _asked_for(report: VerifyReport) -> Iterator[str]:
+    """By format, which tolerances are not the usual ones."""
+    from aedeploy.parity.tolerances import describe_overrides
+
+    by_format = {subject.partition(" ")[0]: overrides for subject, overrides in report.overrides.items()}
+    for format, overrides in by_format.items():
+        asked = describe_overrides(overrides, [format])
+        yield f"{format}: verified by the tolerances that its parity check was given: {asked}"
+
+
 def _tables(bundle: Bundle, report: VerifyReport) -> Iterator[Table]:
     """The files, and what the graphs made of the golden vectors."""
     files = columns(str(bundle.path), ("file", ""))
     # Of indices and masks; most models have none.
     decided = ("decided\notherwise",) if any(result.decisions for result in report.results) else ()
-    figures = ("batch", "max error", "tolerance", *decided)
+    # Of formats that are judged by all batches together.
+    together = any(result.check == "golden" and result.output and not result.batch for result in report.results)
+    figures = ("batch", "max error", "tolerance", *(("relative", "PSNR dB") if together else ()), *decided)
     golden = columns("golden vectors", ("graph", "batch", "output", *figures[1:], ""), right=figures)
     for result in report.results:
         if result.check == "file":
@@ -70,13 +84,18 @@ def _tables(bundle: Bundle, report: VerifyReport) -> Iterator[Table]:
         add_row(
             golden,
             result.subject,
-            str(result.batch or ""),
+            "all" if result.output and not result.batch else str(result.batch or ""),
             result.output or "",
             "" if result.max_abs is None else f"{result.max_abs:.1e}",
             "" if result.limit is None else f"≤ {result.limit:.1e}",
+            *((_figure(result.relative, ".1e"), _figure(result.psnr, ".1f")) if together else ()),
             *(f"{result.otherwise} of {result.decisions}" if result.decisions else "" for _ in decided),
             mark(result.passed),
         )
     yield files
     if golden.row_count:
         yield golden
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

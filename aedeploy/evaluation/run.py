@@ -196,7 +196,7 @@ class _Measuring:
                     f"The {role} of bundle {self._codec.bundle.name!r} gave NaN or infinity in {name!r}: "
                     "there is nothing to measure."
                 )
-        return outputs
+        return {name: to_floats(array) if array.dtype == np.uint8 else array for name, array in outputs.items()}
 
     def _notes(self) -> Iterator[str]:
         """What a reader must know of the figures, in sentences."""

@@ -2,6 +2,8 @@
 
 split.py            the model cut into encoder, decoder and autoencoder graphs
 formats/<name>.py   one file format each
+lint/<rule>.py      what would make graphs wrong, looked for before they are written
+own.py              a bundle of somebody's own model
 run.py              export_bundle: all of it, onto a bundle
 """
 

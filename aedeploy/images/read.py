@@ -93,7 +93,8 @@ def read_image(source: str | Path | bytes, mode: Mode, *, max_pixels: int = MAX_
                 if len(start) < _SMALL:
                     return _decode(io.BytesIO(start), formats, mode, max_pixels)
                 file.seek(0)
-                return _decode(io.BufferedReader(file), formats, mode, max_pixels)
+                with io.BufferedReader(file) as buffered:
+                    return _decode(buffered, formats, mode, max_pixels)
     except ImageError:
         raise
     except (

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from aedeploy.bundle.manifest import Role
-from aedeploy.images.pixels import to_floats
 from aedeploy.jobs.chunk import Chunk, finite_rows, read_chunk
 from aedeploy.jobs.gate import ReadingGate
 from aedeploy.jobs.latents import LatentsContract, latents_files, write_latents
@@ -47,7 +46,7 @@ class Work:
             chunk = read_chunk(self._settings, self._codec.geometry, sources)
         if not chunk.ok:
             return chunk
-        chunk.arrays = self._codec.run(ROLE, to_floats(chunk.arrays["pixels"]))
+        chunk.arrays = self._codec.run(ROLE, chunk.arrays["pixels"])
         for name in list(chunk.arrays):
             chunk.keep(finite_rows(chunk.arrays[name]), f"the encoder gave NaN or infinity in {name!r}")
         return chunk

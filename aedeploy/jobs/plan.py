@@ -17,7 +17,7 @@ from aedeploy.jobs.sources import Inputs, image_inputs, latents_inputs
 from aedeploy.jobs.spec import Failure, Settings, ShardSpec, Source
 from aedeploy.runtime.codec import auto_batch_size, image_geometry
 from aedeploy.runtime.cores import available_cores
-from aedeploy.runtime.open import default_backend, load_backend
+from aedeploy.runtime.open import choose_engine
 
 # Of one shard. By the shard and not by the machine: the same shard gives the same bytes everywhere.
 _LEAST_CHUNKS = 16
@@ -101,9 +101,11 @@ def _inputs(request: JobRequest) -> Inputs:
 
 def _settings(request: JobRequest, root: Path) -> Settings:
     bundle = request.bundle
-    backend = request.backend or default_backend(bundle)
-    format = load_backend(backend).FORMAT
-    graph = bundle.graph(JOBS[request.job].ROLE, format, allow_failed=request.allow_failed) if format else None
+    engine = choose_engine(bundle, backend=request.backend, format=request.model_format, pixels=request.pixels)
+    graph = None
+    if engine.format is not None:
+        role = JOBS[request.job].ROLE
+        graph = bundle.graph(role, engine.format, engine.pixels, allow_failed=request.allow_failed)
     return Settings(
         job=request.job,
         root=str(root),
@@ -111,7 +113,9 @@ def _settings(request: JobRequest, root: Path) -> Settings:
         bundle=str(bundle.path),
         bundle_digest=bundle.manifest.digest,
         graph_sha256=graph.file.sha256 if graph else None,
-        backend=backend,
+        backend=engine.backend,
+        model_format=engine.format,
+        pixels=engine.pixels,
         device=request.device,
         allow_failed=request.allow_failed,
         latent_format=request.latent_format,

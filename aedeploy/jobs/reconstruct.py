@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aedeploy.bundle.manifest import Role
-from aedeploy.images.pixels import to_floats
 from aedeploy.jobs.chunk import Chunk, read_chunk
 from aedeploy.jobs.gate import ReadingGate
 from aedeploy.jobs.spec import Output, Settings, Source
@@ -31,7 +30,7 @@ class Work:
         with gate.reading(len(sources)):
             chunk = read_chunk(self._settings, self._codec.geometry, sources)
         if chunk.ok:
-            (image,) = self._codec.run(ROLE, to_floats(chunk.arrays.pop("pixels"))).values()
+            (image,) = self._codec.run(ROLE, chunk.arrays.pop("pixels")).values()
             chunk.arrays["image"] = image
             write_images(self._settings, chunk)
         return chunk

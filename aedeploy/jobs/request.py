@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from aedeploy.bundle import Bundle
+from aedeploy.bundle.manifest import Pixels
 from aedeploy.errors import ConfigError, did_you_mean
 from aedeploy.jobs.spec import JobName, LatentFormat, OutputNames, OutputSize
 
@@ -24,6 +25,8 @@ class JobRequest:
     source: Path  # a folder of images (decode: of latents), or one file
     output: Path
     backend: str | None = None  # None: onnxruntime, or what the bundle has graphs for
+    model_format: str | None = None  # of the graphs; None: the backend's usual one that the bundle has
+    pixels: Pixels | None = None  # which graphs, where the bundle has both
     device: str = "cpu"
     allow_failed: bool = False
     batch_size: int | None = None  # None: by the size of the model's images

@@ -65,6 +65,8 @@ def open_work(settings: Settings) -> Work:
     codec = Codec(
         bundle,
         backend=settings.backend,
+        format=settings.model_format,
+        pixels=settings.pixels if settings.model_format else None,
         device=settings.device,
         # One each: the job's own threads are what keeps the cores busy, and results do not depend on their number.
         threads=1,

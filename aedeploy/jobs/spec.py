@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from aedeploy.bundle.manifest import Pixels
+
 JobName = Literal["encode", "decode", "reconstruct", "denoise"]
 LatentFormat = Literal["parquet", "npy", "safetensors"]
 OutputSize = Literal["original", "model"]
@@ -41,6 +43,8 @@ class Settings:
     bundle_digest: str
     graph_sha256: str | None  # None: the backend runs the weights themselves
     backend: str
+    model_format: str | None  # as graph_sha256
+    pixels: Pixels
     device: str
     allow_failed: bool
     latent_format: LatentFormat

@@ -11,11 +11,11 @@ import numpy as np
 
 from aedeploy.files import sync_file
 from aedeploy.images.geometry import resized
-from aedeploy.images.pixels import to_bytes
 from aedeploy.images.write import write_png
 from aedeploy.jobs.chunk import Chunk, finite_rows
 from aedeploy.jobs.outputs import image_output
 from aedeploy.jobs.spec import Failure, Settings
+from aedeploy.runtime.codec import pixels_of
 
 #: Images of one line of the ledger, about: each is a file of its own, so that nothing is gained by more.
 SHARD_IMAGES = 256
@@ -28,7 +28,7 @@ _OF_THE_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, e
 
 
 def write_images(settings: Settings, chunk: Chunk) -> None:
-    """Write the chunk's ``image``, float32 [rows, C, H, W], to the outputs of its inputs, and let the pixels go.
+    """Write the chunk's ``image``, as a graph gives it, to the outputs of its inputs, and let the pixels go.
 
     They are on the disk for sure only after :func:`sync_images`: a sync for each would take longer than all the rest.
 
@@ -36,7 +36,7 @@ def write_images(settings: Settings, chunk: Chunk) -> None:
         OSError: the disk is full, or the folder cannot be written; what is written is whole.
     """
     chunk.keep(finite_rows(chunk.arrays["image"]), "the model gave NaN or infinity")
-    images, sizes = to_bytes(chunk.arrays["image"]), chunk.arrays.get("sizes")
+    images, sizes = pixels_of(chunk.arrays["image"]), chunk.arrays.get("sizes")
     written = []
     for row, source in enumerate(chunk.ok):
         pixels = images[row]

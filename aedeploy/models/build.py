@@ -1,4 +1,4 @@
-"""From a recipe's [model] table to a model, and from a bundle back to the model that it holds."""
+"""From a recipe's [model] table to a model."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from aedeploy.bundle import Bundle
+from aedeploy.bundle import ImageContract, LatentContract
 from aedeploy.config import Config, parse
-from aedeploy.errors import ConfigError, IntegrityError, ManifestError, did_you_mean
+from aedeploy.errors import ConfigError, did_you_mean
 from aedeploy.models.autoencoder import Autoencoder, Normalisation
 from aedeploy.models.backbones import Backbone
 from aedeploy.models.bottlenecks import LatentKind
@@ -39,11 +39,41 @@ class PixelStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltModel:
-    """A model, and the backbone's own word on sizes, from which its contract is written."""
+    """A model, and the backbone's own word on sizes, from which its contract is written (see models/contract.py)."""
 
     module: Autoencoder
     backbone: Backbone
     image_shape: tuple[int, int, int]
+
+    @property
+    def image(self) -> ImageContract:
+        """The geometry and colour that the model takes."""
+        channels, height, width = self.image_shape
+        return ImageContract(
+            channels=1 if channels == 1 else 3,
+            mode="L" if channels == 1 else "RGB",
+            height=height,
+            width=width,
+            dynamic_size=self.backbone.dynamic_size,
+            multiple_of=self.backbone.multiple_of,
+            minimum=self.backbone.minimum,
+        )
+
+    @property
+    def latent(self) -> LatentContract:
+        """What the encoder gives and the decoder takes."""
+        shape = self.backbone.latent_shape
+        return LatentContract(
+            shape=(shape[0], "latent_height", "latent_width") if self.backbone.dynamic_size else shape,
+            kind="vector" if len(shape) == 1 else "spatial",
+            distribution=self.module.bottleneck.distribution,
+            codebook_size=self.module.bottleneck.codebook_size,
+            masked=self.module.bottleneck.masks,
+        )
+
+    @property
+    def encoder_outputs(self) -> tuple[str, ...]:
+        return self.module.encoder_outputs
 
 
 def build_model(
@@ -98,31 +128,6 @@ def build_backbone(config: ModelConfig, image_shape: tuple[int, int, int]) -> Ba
     module, backbone_config = _part(config.backbone, "backbones", "backbone")
     backbone: Backbone = module.build(backbone_config, image_shape, config.latent_dim)
     return backbone
-
-
-def load_model(bundle: Bundle) -> BuiltModel:
-    """The trained model of a bundle, on the CPU, in eval mode.
-
-    Raises:
-        IntegrityError: the weights are missing, altered, or not those of the manifest's recipe.
-        ManifestError: the manifest has no recipe.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    image, table = bundle.manifest.image, bundle.manifest.recipe.get("model")
-    if not isinstance(table, Mapping):
-        raise ManifestError(f"The manifest of bundle {bundle.name!r} has no recipe to build its model from.")
-    weights = bundle.file(bundle.manifest.weights)
-    built = build_model(table, (image.channels, image.height, image.width))
-    try:
-        built.module.load_state_dict(load_file(weights))
-    except (SafetensorError, RuntimeError) as error:
-        raise IntegrityError(
-            f"{weights.name} of bundle {bundle.name!r} does not fit the model of its manifest ({error})."
-        ) from None
-    built.module.eval()
-    return built
 
 
 def missing_name(where: str, what: str, table: Mapping[str, Any]) -> str:

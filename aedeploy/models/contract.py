@@ -1,62 +1,71 @@
-"""What a model promises, written as a bundle's manifest writes it."""
+"""What a model promises, written as a bundle's manifest writes it; the same for every variant, ours or not."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
+from torch import nn
+
 from aedeploy.bundle import ImageContract, LatentContract, TensorSpec
-from aedeploy.bundle.manifest import Dimension, Role
-from aedeploy.models.build import BuiltModel
+from aedeploy.bundle.manifest import Dimension, Pixels, Role
 
 
-def image_contract(built: BuiltModel) -> ImageContract:
-    """The geometry and colour that the model takes."""
-    channels, height, width = built.image_shape
-    return ImageContract(
-        channels=1 if channels == 1 else 3,
-        mode="L" if channels == 1 else "RGB",
-        height=height,
-        width=width,
-        dynamic_size=built.backbone.dynamic_size,
-        multiple_of=built.backbone.multiple_of,
-        minimum=built.backbone.minimum,
-    )
+class Deployable(Protocol):
+    """A model that can be exported: a recipe's, or one of somebody's own."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Its ``forward`` reconstructs images, float32 [batch, C, H, W] in [0, 1], deterministically.
+
+        Where it has a latent, ``encode(image)`` gives the tensors of ``encoder_outputs`` by name, and
+        ``decode(latent)`` images, clamped to [0, 1].
+        """
+        ...
+
+    @property
+    def image(self) -> ImageContract: ...
+
+    @property
+    def latent(self) -> LatentContract | None:
+        """None: the model cannot be cut into an encoder and a decoder."""
+        ...
+
+    @property
+    def encoder_outputs(self) -> tuple[str, ...]:
+        """The names of what its encoder gives, ``latent`` first; empty without a latent."""
+        ...
 
 
-def latent_contract(built: BuiltModel) -> LatentContract:
-    """What the encoder gives and the decoder takes."""
-    return LatentContract(
-        shape=_latent_dimensions(built),
-        kind="vector" if len(built.backbone.latent_shape) == 1 else "spatial",
-        distribution=built.module.bottleneck.distribution,
-        codebook_size=built.module.bottleneck.codebook_size,
-        masked=built.module.bottleneck.masks,
-    )
+def roles_of(model: Deployable) -> tuple[Role, ...]:
+    """The graphs that a model is cut into."""
+    return ("autoencoder",) if model.latent is None else ("encoder", "decoder", "autoencoder")
 
 
-def graph_specs(built: BuiltModel, role: Role) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+def graph_specs(
+    model: Deployable, role: Role, pixels: Pixels = "float32"
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """The named inputs and outputs of a graph; the same for every format."""
-    latent_shape = ("batch", *_latent_dimensions(built))
+    if role == "autoencoder" or model.latent is None:
+        return (_image(model.image, "image", pixels),), (_image(model.image, "reconstruction", pixels),)
+    latent_shape = ("batch", *model.latent.shape)
     latent = TensorSpec(name="latent", dtype="float32", shape=latent_shape)
     if role == "decoder":
-        return (latent,), (_image(built, "image"),)
-    if role == "autoencoder":
-        return (_image(built, "image"),), (_image(built, "reconstruction"),)
+        return (latent,), (_image(model.image, "image", pixels),)
     # One index stands for all channels of a place.
-    indices = TensorSpec(name="indices", dtype="int64", shape=("batch", *_latent_dimensions(built)[1:]))
+    indices = TensorSpec(name="indices", dtype="int64", shape=("batch", *model.latent.shape[1:]))
     codes = tuple(
         indices if name == "indices" else TensorSpec(name=name, dtype="float32", shape=latent_shape)
-        for name in built.module.encoder_outputs
+        for name in model.encoder_outputs
     )
-    return (_image(built, "image"),), codes
+    return (_image(model.image, "image", pixels),), codes
 
 
-def _image(built: BuiltModel, name: str) -> TensorSpec:
-    channels, height, width = built.image_shape
-    size: tuple[Dimension, Dimension] = ("height", "width") if built.backbone.dynamic_size else (height, width)
-    return TensorSpec(name=name, dtype="float32", shape=("batch", channels, *size), minimum=0.0, maximum=1.0)
-
-
-def _latent_dimensions(built: BuiltModel) -> tuple[Dimension, ...]:
-    shape = built.backbone.latent_shape
-    if built.backbone.dynamic_size:
-        return (shape[0], "latent_height", "latent_width")
-    return shape
+def _image(contract: ImageContract, name: str, pixels: Pixels) -> TensorSpec:
+    size: tuple[Dimension, Dimension] = (contract.height, contract.width)
+    if contract.dynamic_size:
+        size = ("height", "width")
+    if pixels == "uint8":
+        bytes_shape = ("batch", *size, contract.channels)
+        return TensorSpec(name=name, dtype="uint8", shape=bytes_shape, minimum=0.0, maximum=255.0)
+    shape = ("batch", contract.channels, *size)
+    return TensorSpec(name=name, dtype="float32", shape=shape, minimum=0.0, maximum=1.0)

@@ -15,6 +15,11 @@ _CONSTANTS = ("black", "white", "constant", "checkerboard")
 KINDS = ("real", *_CONSTANTS, "noise")
 _SEED = 20_26
 
+#: Latents that one might draw, by how many times wider they are spread than those of images; and those of which the
+#: first to drive a decoder out of its range is taken, where a clamp that is missing shows.
+PRIOR_SPREAD = 2.0
+FAR_SPREADS = tuple(4.0**power for power in range(1, 9))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageCase:
@@ -55,11 +60,11 @@ def image_cases(contract: ImageContract, samples_NHWC: np.ndarray) -> Iterator[I
                 yield ImageCase(kind=kind, images_BCHW=_images(kind, 2, other))
 
 
-def latents_like(latents: np.ndarray, batch: int) -> np.ndarray:
-    """Latents from beyond the data: normal noise of twice the spread of ``latents``, float32 [batch, …]."""
+def latents_like(latents: np.ndarray, batch: int, spread: float) -> np.ndarray:
+    """Latents from beyond the data: normal noise of so many times the spread of ``latents``, float32 [batch, …]."""
     noise = np.random.default_rng(_SEED).standard_normal((batch, *latents.shape[1:]))
-    spread: np.ndarray = latents.mean() + 2 * latents.std() * noise
-    return spread.astype(np.float32)
+    beyond: np.ndarray = latents.mean() + spread * latents.std() * noise
+    return beyond.astype(np.float32)
 
 
 def _images(kind: str, batch: int, samples: np.ndarray) -> np.ndarray:
@@ -67,9 +72,13 @@ def _images(kind: str, batch: int, samples: np.ndarray) -> np.ndarray:
     if kind == "real":
         return np.take(samples, range(batch), axis=0, mode="wrap")
     if kind == "noise":
-        return np.random.default_rng(_SEED).random(shape, dtype=np.float32)
+        return _of_bytes(np.random.default_rng(_SEED).integers(0, 256, shape))
     if kind == "checkerboard":
         rows, columns = np.indices(shape[2:])
         return np.broadcast_to(((rows + columns) % 2).astype(np.float32), shape).copy()
-    level = {"black": 0.0, "white": 1.0, "constant": 0.5}[kind]
-    return np.full(shape, level, dtype=np.float32)
+    return _of_bytes(np.full(shape, {"black": 0, "white": 255, "constant": 128}[kind]))
+
+
+def _of_bytes(values: np.ndarray) -> np.ndarray:
+    """Every image is one that bytes can say, so that graphs of either kind of pixels are fed the same."""
+    return values.astype(np.float32) / np.float32(255)

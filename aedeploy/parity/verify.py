@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
+from math import isinf
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,13 @@ import numpy as np
 from aedeploy.bundle import Bundle, GraphRecord
 from aedeploy.bundle.golden import GoldenCase, load_golden
 from aedeploy.errors import AedeployError, IntegrityError
-from aedeploy.names import load_named
+from aedeploy.images.pixels import to_bytes
+from aedeploy.parity.compare import Comparison
 from aedeploy.parity.decisions import OtherChoice, compare_all, rows_decided_otherwise
-from aedeploy.runtime.open import BACKENDS, backend_names, open_graph
+from aedeploy.parity.overall import overall
+from aedeploy.parity.tolerances import Tolerances, tolerances_of
+from aedeploy.runtime.codec import IMAGES
+from aedeploy.runtime.open import is_runnable, open_graph
 from aedeploy.runtime.runner import GraphRunner
 
 
@@ -26,10 +31,12 @@ class VerifyResult:
     subject: str  # the file, or the graph as "onnx encoder"
     passed: bool | None
     reason: str | None = None
-    batch: int | None = None
+    batch: int | None = None  # None: all batches together
     output: str | None = None
     max_abs: float | None = None
     limit: float | None = None
+    psnr: float | None = None  # dB, of images; None when they are equal
+    relative: float | None = None  # ‖candidate − golden‖ / ‖golden‖
     otherwise: int | None = None  # decisions, such as indices, that fell otherwise, of so many
     decisions: int | None = None
 
@@ -40,6 +47,8 @@ class VerifyReport:
 
     bundle: str
     results: tuple[VerifyResult, ...]
+    #: By graph, the tolerances that its parity check was given in place of the usual: it is verified by the same.
+    overrides: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return all(result.passed is not False for result in self.results)
@@ -48,7 +57,12 @@ class VerifyReport:
         return [f"{r.subject}: {r.reason}" for r in self.results if r.passed is False]
 
     def as_dict(self) -> dict[str, Any]:
-        return {"bundle": self.bundle, "passed": bool(self), "results": [asdict(result) for result in self.results]}
+        return {
+            "bundle": self.bundle,
+            "passed": bool(self),
+            "overrides": self.overrides,
+            "results": [asdict(result) for result in self.results],
+        }
 
 
 def verify_bundle(bundle: Bundle) -> VerifyReport:
@@ -63,7 +77,8 @@ def verify_bundle(bundle: Bundle) -> VerifyReport:
         else:
             for graph in bundle.manifest.graphs:
                 results += _golden(bundle, graph, cases)
-    return VerifyReport(bundle=bundle.name, results=tuple(results))
+    overrides = {_subject(graph): dict(graph.tolerances) for graph in bundle.manifest.graphs if graph.tolerances}
+    return VerifyReport(bundle=bundle.name, results=tuple(results), overrides=overrides)
 
 
 def _files(bundle: Bundle) -> Iterator[VerifyResult]:
@@ -75,12 +90,17 @@ def _files(bundle: Bundle) -> Iterator[VerifyResult]:
             yield VerifyResult(check="file", subject=record.path, passed=False, reason=str(error))
 
 
+def _subject(graph: GraphRecord) -> str:
+    return f"{graph.variant} {graph.role}"
+
+
 def _golden(bundle: Bundle, graph: GraphRecord, golden: list[GoldenCase]) -> Iterator[VerifyResult]:
-    subject = f"{graph.format} {graph.role}"
+    if graph.pixels == "uint8":
+        golden = [_of_bytes(case) for case in golden]
     cases = [case for case in golden if case.role == graph.role]
 
     def found(passed: bool | None, reason: str | None) -> VerifyResult:
-        return VerifyResult(check="golden", subject=subject, passed=passed, reason=reason)
+        return VerifyResult(check="golden", subject=_subject(graph), passed=passed, reason=reason)
 
     if graph.parity == "failed":
         yield found(False, "its parity check failed when it was exported")
@@ -88,74 +108,108 @@ def _golden(bundle: Bundle, graph: GraphRecord, golden: list[GoldenCase]) -> Ite
     if not cases:
         yield found(False, f"the bundle has no golden vectors for the {graph.role}")
         return
-    backend = _installed_backend(graph.format)
-    if backend is None:
+    if not is_runnable(graph.format):
         yield found(None, f"not run: nothing installed here runs {graph.format}")
         return
-    masked = bundle.manifest.latent is not None and bundle.manifest.latent.masked
     try:
-        with open_graph(bundle, graph.role, backend=backend) as runner:
-            for case in cases:
-                results = list(_golden_case(subject, runner, case, masked))
-                if graph.role == "autoencoder" and any(result.passed is False for result in results):
-                    other = _decided_otherwise(bundle, graph.format, backend, case, golden, masked)
-                    results = list(_golden_case(subject, runner, case, masked, other))
-                yield from results
+        with open_graph(bundle, graph.role, format=graph.format, pixels=graph.pixels) as runner:
+            yield from _GraphCheck(bundle, graph, runner, golden).results(cases)
     except AedeployError as error:
         yield found(False, str(error))
 
 
-def _golden_case(
-    subject: str, runner: GraphRunner, case: GoldenCase, masked: bool, other: OtherChoice | None = None
-) -> Iterator[VerifyResult]:
-    got = runner.run(case.inputs)
-    if set(got) != set(case.outputs):
-        missing = f"the golden vectors have {', '.join(sorted(case.outputs))}, the graph gives {', '.join(sorted(got))}"
-        yield VerifyResult(check="golden", subject=subject, passed=False, reason=missing, batch=case.batch)
-        return
-    wanted = case.outputs if other is None else other.expected(got, case.outputs)
-    for compared in compare_all(got, wanted, masked=masked):
-        yield VerifyResult(
-            check="golden",
-            subject=subject,
+def _of_bytes(case: GoldenCase) -> GoldenCase:
+    """The same case for a graph whose images are uint8 [batch, H, W, C]."""
+    inputs, outputs = (
+        {name: to_bytes(array) if name in IMAGES else array for name, array in arrays.items()}
+        for arrays in (case.inputs, case.outputs)
+    )
+    return replace(case, inputs=inputs, outputs=outputs)
+
+
+class _GraphCheck:
+    """The golden vectors through one opened graph."""
+
+    def __init__(self, bundle: Bundle, graph: GraphRecord, runner: GraphRunner, golden: list[GoldenCase]) -> None:
+        self._bundle, self._graph, self._runner, self._golden = bundle, graph, runner, golden
+        # Those by which parity judged it: golden images are real ones.
+        self._tolerances: Tolerances = tolerances_of(graph.format, graph.tolerances).on("golden")
+        # Then one bound is for all calls, and no single one fails.
+        self._quantised = graph.quantisation is not None
+        self._masked = bundle.manifest.latent is not None and bundle.manifest.latent.masked
+
+    def results(self, cases: list[GoldenCase]) -> Iterator[VerifyResult]:
+        compared: list[Comparison] = []
+        for case in cases:
+            got = self._runner.run(case.inputs)
+            if set(got) != set(case.outputs):
+                has, gives = ", ".join(sorted(case.outputs)), ", ".join(sorted(got))
+                reason = f"the golden vectors have {has}, the graph gives {gives}"
+                yield self._result(passed=False, reason=reason, batch=case.batch)
+                continue
+            found = compare_all(got, case.outputs, masked=self._masked, tolerances=self._tolerances)
+            if self._graph.role == "autoencoder" and (not all(found) or self._quantised):
+                other = self._decided_otherwise(case)
+                if other is not None:
+                    wanted = other.expected(got, case.outputs)
+                    found = compare_all(got, wanted, masked=False, tolerances=self._tolerances)
+            compared += found
+            yield from (self._of_case(one, case.batch) for one in found)
+        for output in dict.fromkeys(one.output for one in compared if one.output != "indices"):
+            together = overall(output, [(one, 1) for one in compared if one.output == output])
+            problem = together.problem(self._tolerances, few=True)
+            bound = self._tolerances.of(output)
+            if problem or bound.norm is not None or bound.psnr is not None:
+                yield self._result(
+                    passed=problem is None,
+                    reason=problem and f"{output} of all batches: {problem}",
+                    output=output,
+                    psnr=None if together.psnr is None or isinf(together.psnr) else together.psnr,
+                    relative=together.relative,
+                )
+
+    def _result(self, **found: Any) -> VerifyResult:
+        return VerifyResult(check="golden", subject=_subject(self._graph), **found)
+
+    def _of_case(self, compared: Comparison, batch: int) -> VerifyResult:
+        return self._result(
             passed=compared.passed,
-            reason=compared.reason and f"{compared.output} at batch {case.batch}: {compared.reason}",
-            batch=case.batch,
+            reason=compared.reason and f"{compared.output} at batch {batch}: {compared.reason}",
+            batch=batch,
             output=compared.output,
             max_abs=compared.max_abs,
             limit=compared.limit,
+            psnr=compared.psnr,
+            relative=compared.relative,
             otherwise=compared.otherwise,
             decisions=compared.decisions,
         )
 
+    def _decided_otherwise(self, whole: GoldenCase) -> OtherChoice | None:
+        """In which images a sound encoder decides otherwise here, and what the decoder beside it makes of them.
 
-def _decided_otherwise(
-    bundle: Bundle, format: str, backend: str, whole: GoldenCase, golden: list[GoldenCase], masked: bool
-) -> OtherChoice | None:
-    """In which images a sound encoder decides otherwise here, and what the decoder beside it makes of them.
-
-    None: in none, or the encoder is not sound. The decoder is: it has golden vectors of its own.
-    """
-    case = next((c for c in golden if c.role == "encoder" and c.batch == whole.batch), None)
-    if case is None or not np.array_equal(case.inputs["image"], whole.inputs["image"]):
-        return None
-    with ExitStack() as stack:
-        try:
-            encoder, decoder = (
-                stack.enter_context(open_graph(bundle, role, backend=backend)) for role in ("encoder", "decoder")
-            )
-            codes = encoder.run(case.inputs)
-            if set(codes) != set(case.outputs) or not all(compare_all(codes, case.outputs, masked=masked)):
-                return None
-            rows = rows_decided_otherwise(codes, case.outputs)
-            return OtherChoice(rows=rows, images=decoder.run({"latent": codes["latent"][rows]})["image"])
-        except AedeployError:
+        None: in none, or the encoder is not sound. The decoder is: it has golden vectors of its own.
+        """
+        case = next((c for c in self._golden if c.role == "encoder" and c.batch == whole.batch), None)
+        if case is None or not (self._masked or "indices" in case.outputs):
             return None
-
-
-def _installed_backend(format: str) -> str | None:
-    for name in backend_names():
-        backend = load_named(BACKENDS, name, "backend")
-        if format == backend.FORMAT and not backend.missing():
-            return name
-    return None
+        if not np.array_equal(case.inputs["image"], whole.inputs["image"]):
+            return None
+        graph = self._graph
+        with ExitStack() as stack:
+            try:
+                encoder, decoder = (
+                    stack.enter_context(open_graph(self._bundle, role, format=graph.format, pixels=graph.pixels))
+                    for role in ("encoder", "decoder")
+                )
+                codes = encoder.run(case.inputs)
+                if set(codes) != set(case.outputs):
+                    return None
+                if not all(compare_all(codes, case.outputs, masked=self._masked, tolerances=self._tolerances)):
+                    return None
+                rows = rows_decided_otherwise(codes, case.outputs)
+                if not rows.any():
+                    return None
+                return OtherChoice(rows=rows, images=decoder.run({"latent": codes["latent"][rows]})["image"])
+            except AedeployError:
+                return None

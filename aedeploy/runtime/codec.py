@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +13,12 @@ import numpy as np
 
 from aedeploy.bundle import Bundle
 from aedeploy.bundle.locate import find_bundle
-from aedeploy.bundle.manifest import Role
+from aedeploy.bundle.manifest import Pixels, Role
 from aedeploy.errors import BackendError, ConfigError
 from aedeploy.images.batches import Images, batches
 from aedeploy.images.geometry import Geometry
 from aedeploy.images.pixels import to_bytes, to_floats
-from aedeploy.runtime.open import default_backend, load_backend, open_graph
+from aedeploy.runtime.open import choose_engine, open_graph
 from aedeploy.runtime.runner import Arrays, GraphRunner
 
 # Input values of one call: what a convolution makes of more no longer fits a core's cache. Measured on the default
@@ -26,11 +26,16 @@ from aedeploy.runtime.runner import Arrays, GraphRunner
 _BATCH_VALUES = 2**19
 _MOST_IMAGES = 256
 
+#: The outputs of graphs that are images.
+IMAGES = frozenset({"image", "reconstruction"})
+
 
 def load(
     bundle: str | Path | Bundle,
     *,
     backend: str | None = None,
+    format: str | None = None,
+    pixels: Pixels | None = None,
     device: str = "cpu",
     threads: int | None = None,
     allow_failed: bool = False,
@@ -40,17 +45,20 @@ def load(
     Args:
         bundle: its folder, or its name in ``artifacts/``.
         backend: what runs the graphs; by default onnxruntime, or what the bundle has graphs for.
+        format: of the graphs; by default the backend's usual one that the bundle has.
+        pixels: ``float32`` or ``uint8``: which graphs, where the bundle has both; results differ in rounding only.
         device: ``cpu``, ``cuda`` or ``mps``. One that is not there is an error, never a silent fall back.
         threads: of the engine; by default the cores that this process may use.
         allow_failed: run a graph although its parity check failed.
 
     Raises:
         BundleError: there is no such bundle, it has no graph for the backend, or a file of it was altered.
+        ConfigError: the backend does not run such graphs.
         BackendError, MissingDependencyError, UnknownNameError: the backend or the device cannot run.
     """
     opened = bundle if isinstance(bundle, Bundle) else find_bundle(bundle)
-    chosen = backend or default_backend(opened)
-    return Codec(opened, backend=chosen, device=device, threads=threads, allow_failed=allow_failed)
+    options = {"device": device, "threads": threads, "allow_failed": allow_failed}
+    return Codec(opened, backend=backend, format=format, pixels=pixels, **options)  # type: ignore[arg-type]
 
 
 def image_geometry(bundle: Bundle) -> Geometry:
@@ -65,6 +73,11 @@ def auto_batch_size(geometry: Geometry) -> int:
     return max(1, min(_MOST_IMAGES, _BATCH_VALUES // values))
 
 
+def pixels_of(image: np.ndarray) -> np.ndarray:
+    """An image output of either kind of graph, finite, as uint8 [N, H, W, C]."""
+    return image if image.dtype == np.uint8 else to_bytes(image)
+
+
 class Codec:
     """A bundle's graphs behind images and latents. Graphs are opened when they are first needed.
 
@@ -76,13 +89,15 @@ class Codec:
         self,
         bundle: Bundle,
         *,
-        backend: str,
+        backend: str | None = None,
+        format: str | None = None,
+        pixels: Pixels | None = None,
         device: str = "cpu",
         threads: int | None = None,
         allow_failed: bool = False,
     ) -> None:
         self.bundle = bundle
-        self.backend = backend
+        self.engine = choose_engine(bundle, backend=backend, format=format, pixels=pixels)
         self.device = device
         self.geometry = image_geometry(bundle)
         self._options: dict[str, Any] = {"device": device, "threads": threads, "allow_failed": allow_failed}
@@ -90,10 +105,14 @@ class Codec:
         self._opening = threading.Lock()
 
     @property
+    def backend(self) -> str:
+        """The name of what runs the graphs."""
+        return self.engine.backend
+
+    @property
     def graph_format(self) -> str | None:
         """The format of the graphs that run; None: the bundle's own weights do."""
-        format: str | None = load_backend(self.backend).FORMAT
-        return format
+        return self.engine.format
 
     def encode(self, images: Images) -> np.ndarray:
         """Images to latents, float32 [N, *latent shape]: of a gaussian model, the means.
@@ -119,15 +138,14 @@ class Codec:
         size = auto_batch_size(self.geometry)
         parts = [np.zeros((0, self.geometry.height, self.geometry.width, self.geometry.channels), np.uint8)]
         for start in range(0, len(latents), size):
-            parts.append(self._image_of(self.run("decoder", latents[start : start + size])))
+            parts.append(self._checked("decoder", latents[start : start + size])["image"])
         # Of no latents, no images; of some, their own size: a decoder may be free to give another than training had.
         return parts[0] if len(parts) == 1 else np.concatenate(parts[1:])
 
     def reconstruct(self, images: Images) -> np.ndarray:
         """Images through the whole autoencoder, as uint8 [N, H, W, C] of the model's own size."""
-        return self._in_batches(
-            "autoencoder", batches(images, self.geometry, auto_batch_size(self.geometry)), self._as_pixels
-        )["pixels"]
+        pixels = batches(images, self.geometry, auto_batch_size(self.geometry))
+        return self._in_batches("autoencoder", pixels)["reconstruction"]
 
     def denoise(self, images: Images) -> np.ndarray:
         """As :meth:`reconstruct`, by a model that was trained to give clean images back.
@@ -139,15 +157,30 @@ class Codec:
         return self.reconstruct(images)
 
     def run(self, role: Role, values: np.ndarray) -> Arrays:
-        """One batch through one graph: float32, of the shape that the contract says; the outputs are not checked."""
+        """One batch through one graph; the outputs are not checked.
+
+        ``values`` are float32 of the shape that the contract says, or uint8 [N, H, W, C] images: either goes into
+        either kind of graph. Images come out as the graph gives them, float32 or uint8: see :func:`pixels_of`.
+        """
         runner = self.open(role)
-        return runner.run({runner.inputs[0].name: values})
+        (taken,) = runner.inputs
+        if taken.name == "image" and taken.dtype != values.dtype.name:
+            values = to_floats(values) if values.dtype == np.uint8 else to_bytes(values)
+        return runner.run({taken.name: values})
 
     def open(self, role: Role) -> GraphRunner:
         """The runner of a graph, opened now if it was not before, so that its errors come now."""
         with self._opening:
             if role not in self._runners:
-                self._runners[role] = open_graph(self.bundle, role, backend=self.backend, **self._options)
+                engine = self.engine
+                self._runners[role] = open_graph(
+                    self.bundle,
+                    role,
+                    backend=engine.backend,
+                    format=engine.format,
+                    pixels=engine.pixels if engine.format else None,
+                    **self._options,
+                )
             return self._runners[role]
 
     def require_latent(self) -> None:
@@ -180,33 +213,23 @@ class Codec:
     ) -> None:
         self.close()
 
-    def _in_batches(
-        self, role: Role, pixels: Iterator[np.ndarray], convert: Callable[[Arrays], Arrays] = lambda outputs: outputs
-    ) -> Arrays:
+    def _in_batches(self, role: Role, pixels: Iterator[np.ndarray]) -> Arrays:
         """Run every batch and join the outputs; of no image, outputs of length 0 in their right shapes."""
         first = next(pixels, None)
         if first is None:
             geometry = self.geometry
             black = np.zeros((1, geometry.height, geometry.width, geometry.channels), np.uint8)
-            return {name: array[:0] for name, array in convert(self._checked(role, black)).items()}
-        parts = [convert(self._checked(role, batch)) for batch in chain([first], pixels)]
+            return {name: array[:0] for name, array in self._checked(role, black).items()}
+        parts = [self._checked(role, batch) for batch in chain([first], pixels)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def _checked(self, role: Role, pixels: np.ndarray) -> Arrays:
-        outputs = self.run(role, to_floats(pixels))
+    def _checked(self, role: Role, values: np.ndarray) -> Arrays:
+        """The outputs of one batch, images as uint8 [N, H, W, C]."""
+        outputs = self.run(role, values)
         for name, array in outputs.items():
             if not np.isfinite(array).all():
                 raise BackendError(f"The {role} of bundle {self.bundle.name!r} gave NaN or infinity in {name!r}.")
-        return outputs
-
-    def _as_pixels(self, outputs: Arrays) -> Arrays:
-        return {"pixels": self._image_of(outputs)}
-
-    def _image_of(self, outputs: Arrays) -> np.ndarray:
-        (image,) = outputs.values()
-        if not np.isfinite(image).all():
-            raise BackendError(f"A graph of bundle {self.bundle.name!r} gave NaN or infinity in an image.")
-        return to_bytes(image)
+        return {name: pixels_of(array) if name in IMAGES else array for name, array in outputs.items()}
 
     def _check_latents(self, latents: np.ndarray) -> None:
         self.require_latent()

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import copy
 import os
-import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from math import prod
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from aedeploy import __version__
-from aedeploy.bundle import SCHEMA_VERSION, Bundle, DataRecord, Manifest, Provenance
+from aedeploy.bundle import SCHEMA_VERSION, Bundle, DataRecord, Manifest
 from aedeploy.bundle.card import write_card
-from aedeploy.bundle.golden import BATCHES, MOST_SAMPLE_BYTES, MOST_SAMPLES, GoldenCase, save_golden
+from aedeploy.bundle.golden import BATCHES, MOST_SAMPLE_BYTES, MOST_SAMPLES
+from aedeploy.bundle.software import installed_software
 from aedeploy.bundle.store import (
     CARD_FILE,
     GOLDEN_FILE,
@@ -32,14 +29,12 @@ from aedeploy.bundle.store import (
     write_manifest,
 )
 from aedeploy.errors import BundleError
-from aedeploy.files import locked, replacing, write_bytes
-from aedeploy.models.autoencoder import Autoencoder
+from aedeploy.files import locked
 from aedeploy.models.build import BuiltModel
-from aedeploy.models.contract import image_contract, latent_contract
+from aedeploy.models.store import provenance, write_model_files
 from aedeploy.recipes import Recipe
 from aedeploy.training.data.image_set import ImageSet
 from aedeploy.training.destination import drop_exports
-from aedeploy.training.measure import to_unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +62,7 @@ def publish(
     model = copy.deepcopy(built.module).cpu().eval()
     model.load_state_dict(dict(weights))
     with _staging(out) as new:
-        # Not by save_file, whose files only their owner can read.
-        write_bytes(new / WEIGHTS_FILE, save({name: value.contiguous() for name, value in model.state_dict().items()}))
-        with replacing(new / GOLDEN_FILE) as partial:
-            save_golden(partial, golden_cases(model, samples), samples.permute(0, 2, 3, 1).numpy())
+        write_model_files(new, model, samples)
         manifest = _manifest(out.absolute().name, new, built, training)
         # An export of what was there may be at its end just now.
         with locked(out):
@@ -81,7 +73,8 @@ def _replace(out: Path, new: Path, manifest: Manifest) -> Bundle:
     """Put the files in ``new`` in the place of those in ``out``."""
     before = _manifest_in(out)
     if before and before.digest == manifest.digest and before.recipe.get("model") == manifest.recipe["model"]:
-        manifest = manifest.model_copy(update={"graphs": before.graphs})
+        software = {**before.software, **manifest.software}
+        manifest = manifest.model_copy(update={"graphs": before.graphs, "software": software})
     write_card(Bundle(new, manifest))
     write_manifest(new, manifest)
     (out / MANIFEST_FILE).unlink(missing_ok=True)
@@ -109,18 +102,13 @@ def _manifest(name: str, files: Path, built: BuiltModel, training: Training) -> 
         schema_version=SCHEMA_VERSION,
         name=name,
         recipe=training.recipe.as_dict(),
-        image=image_contract(built),
-        latent=latent_contract(built),
+        image=built.image,
+        latent=built.latent,
         weights=record_file(files, WEIGHTS_FILE),
         golden=record_file(files, GOLDEN_FILE),
         metrics=dict(training.metrics),
-        provenance=Provenance(
-            created=datetime.now(UTC).isoformat(timespec="microseconds"),
-            packages={"aedeploy": __version__, **{name: version(name) for name in ("torch", "numpy", "pillow")}},
-            platform=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {training.device}",
-            seed=training.seed,
-            data=training.data,
-        ),
+        provenance=provenance(release=__version__, device=training.device, seed=training.seed, data=training.data),
+        software={"training": installed_software(("train",))},
     )
 
 
@@ -136,24 +124,3 @@ def sample_images(images: ImageSet) -> Tensor:
     count = min(len(images), max(*BATCHES, min(MOST_SAMPLES, MOST_SAMPLE_BYTES // prod(images.image_shape))))
     positions = torch.arange(count) * len(images) // count
     return next(images.batches(iter([positions]))).cpu()
-
-
-@torch.inference_mode()
-def golden_cases(model: Autoencoder, samples: Tensor) -> list[GoldenCase]:
-    """One case a graph and batch size, of the first of ``samples``; from the start again where they are too few."""
-    cases = []
-    for batch in BATCHES:
-        image = to_unit(samples[torch.arange(batch) % len(samples)], torch.device("cpu"))
-        code = model.encode(image)
-        reconstruction = model.decode(code["latent"])
-        cases += [
-            _case("encoder", batch, {"image": image}, code),
-            _case("decoder", batch, {"latent": code["latent"]}, {"image": reconstruction}),
-            _case("autoencoder", batch, {"image": image}, {"reconstruction": reconstruction}),
-        ]
-    return cases
-
-
-def _case(role: str, batch: int, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> GoldenCase:
-    arrays = [{name: tensor.numpy() for name, tensor in tensors.items()} for tensors in (inputs, outputs)]
-    return GoldenCase(role=role, batch=batch, inputs=arrays[0], outputs=arrays[1])

@@ -170,7 +170,8 @@ def test_the_published_schema_accepts_a_manifest_and_is_as_strict(values: dict[s
 
 
 def test_two_graphs_of_one_format_and_role_are_refused(values: dict[str, Any]) -> None:
-    assert "two graphs of the same format and role" in message_of({**values, "graphs": values["graphs"][:1] * 2})
+    twice = {**values, "graphs": values["graphs"][:1] * 2}
+    assert "two graphs of the same format, pixels and role" in message_of(twice)
 
 
 def test_a_model_without_a_latent_has_no_encoder(values: dict[str, Any]) -> None:

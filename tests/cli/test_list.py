@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -16,8 +18,8 @@ run = CliRunner().invoke
 
 SOME = {
     "variants": {"ae", "mlp-32", "vae"},
-    "formats": {"onnx", "torchscript"},
-    "backends": {"eager", "onnxruntime", "torchscript"},
+    "formats": {"exported-program", "onnx", "onnx-fp16", "onnx-int8", "openvino", "ort", "torchscript"},
+    "backends": {"eager", "exported-program", "onnxruntime", "openvino", "torchscript"},
     "data": {"digits", "mnist", "fashion-mnist", "cifar10", "PATH"},
 }
 
@@ -65,3 +67,44 @@ def test_an_unknown_kind_comes_with_the_nearest() -> None:
     assert result.exit_code == 2
     assert "did you mean 'variants'" in json.loads(result.stdout)["error"]["message"]
     assert result.stderr.startswith("Error: There is no list 'varants'")
+
+
+def test_a_format_comes_with_its_file_what_runs_it_and_what_it_takes() -> None:
+    rows = {row["name"]: row for row in json.loads(run(app, ["list", "formats", "--json"]).stdout)["formats"]}
+    assert {(name, row["file"], row["runs it"], row["options"]) for name, row in rows.items()} == {
+        ("exported-program", ".pt2", "exported-program", "–"),
+        ("onnx", ".onnx", "onnxruntime", "--opset"),
+        ("onnx-fp16", ".onnx", "onnxruntime", "--opset"),
+        ("onnx-int8", ".onnx", "onnxruntime", "--opset, --calibration"),
+        ("openvino", ".xml", "openvino", "–"),
+        ("ort", ".ort", "onnxruntime", "--opset"),
+        ("torchscript", ".pt", "torchscript", "–"),
+    }
+    assert rows["onnx"]["installed"] == "yes"
+
+
+def test_listing_formats_imports_nothing_that_writes_or_runs_them() -> None:
+    program = (
+        "import sys\n"
+        "from aedeploy.cli.app import main\n"
+        "sys.argv[1:] = ['list', 'formats', '--json']\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert not {'torch', 'onnx', 'openvino', 'onnxruntime'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_format_is_one_line_in_a_window_of_usual_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aedeploy.cli.console._PIPE_WIDTH", 100)
+    lines = run(app, ["list", "formats"]).stdout.splitlines()
+    assert sorted(SOME["formats"]) == [line.split()[0] for line in lines[4:] if line.strip()]
+
+
+def test_an_engine_that_is_not_installed_comes_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aedeploy.runtime.backends import openvino
+
+    monkeypatch.setattr(openvino, "missing", lambda: "openvino")
+    rows = {row["name"]: row for row in json.loads(run(app, ["list", "formats", "--json"]).stdout)["formats"]}
+    assert rows["openvino"]["installed"] == "no: pip install 'aedeploy[openvino]'"

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from aedeploy.bundle import SCHEMA_VERSION, Bundle, Manifest, Provenance
 from aedeploy.bundle.store import record_file
 from aedeploy.errors import ConfigError, IntegrityError, UnknownNameError
-from aedeploy.models.build import PixelStatistics, build_model, load_model
-from aedeploy.models.contract import image_contract, latent_contract
+from aedeploy.models.build import PixelStatistics, build_model
+from aedeploy.models.load import load_model
 from aedeploy.recipes import load_recipe
 
 MLP = {"latent_dim": 2, "backbone": {"name": "mlp", "hidden": [8]}, "bottleneck": {"name": "identity"}}
@@ -65,7 +65,7 @@ def test_a_size_against_the_rule_is_refused_with_the_sizes_that_are_not(
     ):
         build_model(conv, (1, height, width))
     for size in valid.split(" or "):
-        assert image_contract(build_model(conv, (1, int(size), int(size)))).height == int(size)
+        assert build_model(conv, (1, int(size), int(size))).image.height == int(size)
 
 
 def test_any_size_of_the_rule_is_taken_not_only_squares() -> None:
@@ -76,7 +76,7 @@ def test_any_size_of_the_rule_is_taken_not_only_squares() -> None:
 
 def test_a_spatial_latent_names_its_dynamic_sizes() -> None:
     built = build_model(table(backbone={"name": "conv", "latent": "spatial", "stages": 2}), (1, 28, 28))
-    assert latent_contract(built).shape == (2, "latent_height", "latent_width")
+    assert built.latent.shape == (2, "latent_height", "latent_width")
     assert built.backbone.latent_shape == (2, 7, 7)
 
 
@@ -104,8 +104,8 @@ def save_model(tmp_path: Path) -> Callable[[dict[str, torch.Tensor]], Bundle]:
             schema_version=SCHEMA_VERSION,
             name="test",
             recipe=recipe.as_dict(),
-            image=image_contract(built),
-            latent=latent_contract(built),
+            image=built.image,
+            latent=built.latent,
             weights=record,
             golden=record,
             metrics={},

@@ -12,7 +12,7 @@ from aedeploy.bundle import TensorSpec
 from aedeploy.bundle.manifest import ROLES, Role
 from aedeploy.errors import BackendError
 from aedeploy.models.build import BuiltModel, PixelStatistics, build_model
-from aedeploy.models.contract import graph_specs, image_contract, latent_contract
+from aedeploy.models.contract import graph_specs
 from aedeploy.recipes import load_recipe, recipe_names
 from aedeploy.runtime.runner import check_inputs
 
@@ -74,7 +74,7 @@ def test_every_graph_is_as_its_contract_says(built: BuiltModel, batch: int) -> N
 
 
 def test_the_contracts_agree_with_the_graphs(built: BuiltModel) -> None:
-    image, latent = image_contract(built), latent_contract(built)
+    image, latent = built.image, built.latent
     assert (image.channels, image.height, image.width) == built.image_shape
     assert image.height % image.multiple_of == image.width % image.multiple_of == 0
     assert image.mode == {1: "L", 3: "RGB"}[image.channels]
@@ -86,7 +86,7 @@ def test_the_contracts_agree_with_the_graphs(built: BuiltModel) -> None:
 
 
 def test_other_sizes_are_taken_by_the_size_rule_or_refused(built: BuiltModel) -> None:
-    contract = image_contract(built)
+    contract = built.image
     rule = contract.multiple_of
     for height, width in [(contract.minimum, contract.minimum), (3 * rule, 5 * rule), (64, 96)]:
         image = torch.rand(2, contract.channels, height, width)

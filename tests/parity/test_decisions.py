@@ -10,7 +10,7 @@ import pytest
 from aedeploy.parity.compare import Comparison
 from aedeploy.parity.decisions import OtherChoice, compare_all, rows_decided_otherwise
 from aedeploy.parity.report import CaseResult, GraphResult
-from aedeploy.parity.tolerances import DECIDED_OTHERWISE
+from aedeploy.parity.tolerances import FLOAT32
 
 CODEBOOK = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], np.float32)
 
@@ -54,7 +54,7 @@ def test_few_indices_may_be_others_and_the_latent_is_judged_where_they_agree(bat
 
 @pytest.mark.parametrize(("batch", "places"), [(1, 2), (3, 2), (64, 4)])
 def test_more_of_them_fail(batch: int, places: int) -> None:
-    assert places > max(1, DECIDED_OTHERWISE * batch * 49)
+    assert places > max(1, FLOAT32.decisions * batch * 49)
     reference = indices(batch)
     found = compared(code(flipped(reference, places)), code(reference))
     assert found["latent"]

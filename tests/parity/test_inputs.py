@@ -34,10 +34,10 @@ def test_extremes_are_what_they_are_called() -> None:
     by_kind = {c.kind: c.images_BCHW for c in image_cases(contract(dynamic=False), SAMPLES) if c.batch == 2}
     assert by_kind["black"].max() == 0.0
     assert by_kind["white"].min() == 1.0
-    assert np.unique(by_kind["constant"]).tolist() == [0.5]
+    assert np.unique(by_kind["constant"]).tolist() == [np.float32(128) / np.float32(255)]
     board = by_kind["checkerboard"][0, 0]
     assert np.abs(np.diff(board, axis=0)).min() == np.abs(np.diff(board, axis=1)).min() == 1.0
-    assert len(np.unique(by_kind["noise"])) > 500
+    assert len(np.unique(by_kind["noise"])) > 200
 
 
 def test_a_dynamic_size_is_tried_at_other_sizes_that_its_rule_allows() -> None:
@@ -50,7 +50,7 @@ def test_a_dynamic_size_is_tried_at_other_sizes_that_its_rule_allows() -> None:
 
 def test_latents_beyond_the_data_are_wider_and_of_the_batch_asked_for() -> None:
     latents = np.random.default_rng(1).normal(3.0, 0.5, (64, 16)).astype(np.float32)
-    wide = latents_like(latents, 7)
+    wide = latents_like(latents, 7, 2.0)
     assert wide.shape == (7, 16)
     assert wide.dtype == np.float32
     assert wide.std() > 1.5 * latents.std()

@@ -9,7 +9,7 @@ import pytest
 
 from aedeploy.parity.compare import Comparison, compare
 from aedeploy.parity.report import CaseResult, GraphResult
-from aedeploy.parity.tolerances import CHANGED_PIXELS
+from aedeploy.parity.tolerances import FLOAT32
 
 
 def image_with(changed: int, images: int = 1) -> Comparison:
@@ -36,7 +36,7 @@ def test_a_pixel_on_an_edge_counts_once_however_often_a_batch_repeats_its_image(
     counted = graph(*many, replace(case(1, 64), repeats=1))
     assert counted.changed_share == pytest.approx(64 / 84_000)
     assert not counted
-    assert f"above {CHANGED_PIXELS:.2%}" in (counted.reason or "")
+    assert f"above {FLOAT32.changed_pixels:.2%}" in (counted.reason or "")
 
 
 def test_too_many_changed_pixels_fail_although_every_error_is_small() -> None:

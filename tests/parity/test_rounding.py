@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from aedeploy.bundle import Bundle
-from aedeploy.parity.check import COMPOSED, Expectation, Rounding
 from aedeploy.parity.compare import compare
 from aedeploy.parity.decisions import compare_all
+from aedeploy.parity.expected import Expectation, Rounding
 from aedeploy.parity.inputs import ImageCase
+from aedeploy.parity.report import COMPOSED
 from aedeploy.parity.tolerances import FLOAT32, MOST_ROUNDING, ROUNDING_FACTOR
 from aedeploy.recipes import recipe_names
 from aedeploy.runtime.backends import eager
@@ -59,7 +60,7 @@ def test_it_widens_the_tolerance_of_images_alone_and_only_where_that_matters(ima
     (found,) = compare_all({"latent": latent + np.float32(1e-4)}, {"latent": latent}, masked=False, rounding=rounding)
     assert not found
     assert asked == ["image", "image"]
-    assert compare("image", image, image, rounding=1e-4).limit == pytest.approx(FLOAT32["image"].absolute + 1e-4)
+    assert compare("image", image, image, rounding=1e-4).limit == pytest.approx(FLOAT32.image.absolute + 1e-4)
 
 
 @pytest.mark.parametrize("name", recipe_names())

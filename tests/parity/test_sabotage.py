@@ -17,18 +17,19 @@ from safetensors.torch import save_file as save_torch
 
 from aedeploy.bundle import Bundle, open_bundle
 from aedeploy.bundle.golden import load_samples, save_golden
+from aedeploy.bundle.manifest import ROLES
 from aedeploy.bundle.store import GOLDEN_FILE, PARITY_FILE, WEIGHTS_FILE, record_file
 from aedeploy.errors import BundleError, IntegrityError, ParityError
 from aedeploy.export import export_bundle
 from aedeploy.export import run as export_run
 from aedeploy.export.split import split
 from aedeploy.models.bottlenecks import vq
-from aedeploy.models.build import load_model
-from aedeploy.parity.check import check_parity, record_parity
+from aedeploy.models.load import load_model
+from aedeploy.models.store import golden_cases
+from aedeploy.parity.check import check_parity, record_parity, variants_of
 from aedeploy.parity.report import COMPOSED
 from aedeploy.parity.verify import verify_bundle
 from aedeploy.runtime.codec import load
-from aedeploy.training.publish import golden_cases
 
 Edit = Callable[[onnx.ModelProto], None]
 
@@ -125,7 +126,7 @@ def test_a_wrong_graph_fails_parity_and_verify(victim: Bundle, role: str, edit: 
 
 
 def test_a_batch_that_is_baked_in_fails(victim: Bundle, tmp_path: Path) -> None:
-    graph = next(g for g in split(load_model(victim), {r: {} for r in ("encoder", "decoder", "autoencoder")}))
+    graph = next(g for g in split(load_model(victim), {r: {} for r in ROLES}, np.zeros((1, 8, 8, 3), np.uint8)))
     program = torch.onnx.export(
         graph.module,
         (graph.example[0][:1],),
@@ -240,7 +241,7 @@ def test_a_wrong_decision_is_no_matter_of_taste(
     exported_bundles: dict[str, Bundle], tmp_path: Path, recipe: str, role: str, edit: Edit
 ) -> None:
     spoilt = _edit(_copy(exported_bundles[recipe], tmp_path / "spoilt"), role, edit)
-    report = check_parity(spoilt, ["onnx"])
+    report = check_parity(spoilt, [("onnx", "float32")])
     failed = {graph.role for graph in report.graphs if not graph}
     assert role in failed
     assert failed <= {role, COMPOSED}
@@ -253,7 +254,7 @@ def test_codes_by_other_numbers_fail_although_every_latent_is_right(
     exported_bundles: dict[str, Bundle], tmp_path: Path
 ) -> None:
     spoilt = _edit(_copy(exported_bundles["vq-vae"], tmp_path / "spoilt"), "encoder", _codes_in_another_order)
-    report = check_parity(spoilt, ["onnx"])
+    report = check_parity(spoilt, [("onnx", "float32")])
     assert [graph.role for graph in report.graphs if not graph] == ["encoder"]
     (failure,) = report.failures()
     assert "indices on real images" in failure
@@ -329,7 +330,7 @@ def test_an_encoder_that_is_wrong_excuses_nothing(exported_bundles: dict[str, Bu
     bundle = _copy(exported_bundles["vq-vae"], tmp_path / "wrong")
     for role in ("encoder", "autoencoder"):
         bundle = _edit(bundle, role, _TABLE_SHUFFLED)
-    report = check_parity(bundle, ["onnx"])
+    report = check_parity(bundle, [("onnx", "float32")])
     assert {graph.role for graph in report.graphs if not graph} == {"encoder", "autoencoder", COMPOSED}
     assert {r.subject for r in verify_bundle(bundle).results if not r.passed} == {"onnx encoder", "onnx autoencoder"}
 
@@ -361,4 +362,4 @@ def test_parity_of_what_was_not_exported_says_so(trained_bundles: dict[str, Bund
     with pytest.raises(BundleError, match="aedeploy export"):
         check_parity(bundle)
     with pytest.raises(BundleError, match="no torchscript graphs"):
-        check_parity(bundle, ["torchscript"])
+        variants_of(bundle, ["torchscript"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +124,137 @@ class TestTorchBackends:
         from aedeploy.runtime.backends.torchscript import check_torch_device
 
         check_torch_device("cpu")
+
+
+@pytest.fixture
+def exported(request: pytest.FixtureRequest, trained_bundles: dict[str, Bundle], tmp_path: Path) -> Bundle:
+    """A bundle of its own, exported in the format that the test names."""
+    from aedeploy.export import export_bundle
+
+    copied = open_bundle(shutil.copytree(trained_bundles["mlp-32"].path, tmp_path / "größe 画像 #1 %20"))
+    return export_bundle(copied, [request.param], parity=False).bundle
+
+
+def replaced(bundle: Bundle, role: str, format: str, content: bytes) -> Bundle:
+    """The bundle with another file for that graph, vouched for by the manifest."""
+    record = bundle.graph(role, format)
+    (bundle.path / record.file.path).write_bytes(content)
+    return bundle.with_graphs([record.model_copy(update={"file": record_file(bundle.path, record.file.path)})])
+
+
+@pytest.mark.parametrize("exported", ["openvino"], indirect=True)
+class TestOpenvino:
+    @pytest.fixture(autouse=True)
+    def _installed(self) -> None:
+        pytest.importorskip("openvino")
+
+    def test_it_computes_in_float32_although_its_default_here_may_be_less(self, exported: Bundle) -> None:
+        from aedeploy.runtime.backends.openvino import load_openvino
+
+        openvino = load_openvino()
+        record = exported.graph("decoder", "openvino")
+        latent = np.random.default_rng(0).standard_normal((16, 32)).astype(np.float32) * 10
+        with open_graph(exported, "decoder", backend="eager") as reference:
+            want = reference.run({"latent": latent})["image"]
+        with open_graph(exported, "decoder", format="openvino") as runner:
+            got = runner.run({"latent": latent})["image"]
+            compiled = runner._request.get_compiled_model()  # type: ignore[attr-defined]
+            assert compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
+        np.testing.assert_allclose(got, want, atol=1e-5)
+        core = openvino.Core()
+        files = [(exported.path / file.path).read_bytes() for file in (record.file, record.data)]
+        chosen = core.compile_model(core.read_model(*files), "CPU")
+        if chosen.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.bf16:
+            # What nobody asked for, and nobody would see: the reason for asking.
+            assert np.abs(chosen({"latent": latent})["image"] - want).max() > 1e-4
+
+    def test_the_threads_are_those_asked_for(self, exported: Bundle) -> None:
+        with open_graph(exported, "encoder", format="openvino", threads=1) as runner:
+            compiled = runner._request.get_compiled_model()  # type: ignore[attr-defined]
+            assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
+
+    def test_a_result_is_not_written_over_by_the_next_call(self, exported: Bundle) -> None:
+        with open_graph(exported, "autoencoder", format="openvino") as runner:
+            first = runner.run({"image": np.zeros((2, 1, 28, 28), np.float32)})["reconstruction"]
+            kept = first.copy()
+            runner.run({"image": np.ones((2, 1, 28, 28), np.float32)})
+            np.testing.assert_array_equal(first, kept)
+
+    def test_a_device_that_is_not_there_is_an_error(self, exported: Bundle) -> None:
+        from aedeploy.runtime.backends.openvino import load_openvino
+
+        if "GPU" in load_openvino().Core().available_devices:
+            pytest.skip("OpenVINO has a GPU here")
+        with pytest.raises(BackendError, match=r"--device gpu: OpenVINO finds no such device here \(it has cpu\)"):
+            open_graph(exported, "encoder", format="openvino", device="gpu")
+
+    @pytest.mark.parametrize("content", [b"", b"not a graph", b"<?xml version='1.0'?><net/>"])
+    def test_what_is_no_graph_is_an_error(self, exported: Bundle, content: bytes) -> None:
+        with pytest.raises(BackendError, match=r"OpenVINO cannot open graphs/openvino/encoder\.xml"):
+            open_graph(replaced(exported, "encoder", "openvino", content), "encoder", format="openvino")
+
+    def test_another_roles_graph_under_its_name_is_an_error(self, exported: Bundle) -> None:
+        decoder, record = exported.graph("decoder", "openvino"), exported.graph("encoder", "openvino")
+        swapped = exported.with_graphs([record.model_copy(update={"file": decoder.file, "data": decoder.data})])
+        with pytest.raises(BackendError, match="does not have the inputs and outputs of the manifest"):
+            open_graph(swapped, "encoder", format="openvino")
+
+    def test_an_output_that_has_an_earlier_name_too_is_found(
+        self, exported: Bundle, trained_bundles: dict[str, Bundle], tmp_path: Path
+    ) -> None:
+        """Of a decoder that adds a bias last and is clamped to what it is within already."""
+        from aedeploy.export import export_bundle
+
+        copied = open_bundle(shutil.copytree(trained_bundles["mlp-2d"].path, tmp_path / "mlp-2d"))
+        bundle = export_bundle(copied, ["openvino"], parity=False).bundle
+        for case in load_golden(bundle.file(bundle.manifest.golden)):
+            with open_graph(bundle, case.role, format="openvino") as runner:
+                outputs = runner.run(case.inputs)
+            for name, want in case.outputs.items():
+                np.testing.assert_allclose(outputs[name], want, rtol=1e-4, atol=1e-5)
+
+    def test_altered_weights_are_refused(self, exported: Bundle) -> None:
+        record = exported.graph("encoder", "openvino")
+        assert record.data is not None
+        path = exported.path / record.data.path
+        path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+        with pytest.raises(IntegrityError, match=r"encoder\.bin"):
+            open_graph(exported, "encoder", format="openvino")
+
+    def test_nothing_that_reports_over_the_network_is_imported(self, exported: Bundle) -> None:
+        program = (
+            "import sys\n"
+            "from aedeploy.bundle import open_bundle\n"
+            "from aedeploy.runtime.open import open_graph\n"
+            "open_graph(open_bundle(sys.argv[1]), 'encoder', format='openvino')\n"
+            "assert not [name for name in sys.modules if 'telemetry' in name], sys.modules.keys()\n"
+            "assert 'torch' not in sys.modules\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(exported.path)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("exported", ["exported-program"], indirect=True)
+class TestExportedProgram:
+    @pytest.mark.parametrize("content", [b"", b"not a graph", b"PK\x03\x04"])
+    def test_what_is_no_graph_is_an_error(self, exported: Bundle, content: bytes) -> None:
+        wrong = replaced(exported, "encoder", "exported-program", content)
+        with pytest.raises(BackendError, match=r"torch cannot load graphs/exported-program/encoder\.pt2"):
+            open_graph(wrong, "encoder", format="exported-program")
+
+    def test_an_image_of_the_wrong_size_is_refused(self, exported: Bundle) -> None:
+        with (
+            open_graph(exported, "encoder", format="exported-program") as runner,
+            pytest.raises(BackendError, match="'image' must be float32"),
+        ):
+            runner.run({"image": np.zeros((1, 1, 16, 16), np.float32)})
+
+    def test_a_device_that_is_not_there_is_an_error(self, exported: Bundle) -> None:
+        import torch
+
+        if torch.cuda.is_available():
+            pytest.skip("this machine has cuda")
+        with pytest.raises(BackendError, match="--device cuda: PyTorch finds no such device here"):
+            open_graph(exported, "encoder", format="exported-program", device="cuda")

@@ -18,7 +18,7 @@ from aedeploy.errors import (
     UnknownNameError,
 )
 from aedeploy.names import load_named
-from aedeploy.runtime.open import BACKENDS, backend_names, default_backend, load_backend, open_graph
+from aedeploy.runtime.open import BACKENDS, backend_names, backend_of, default_backend, load_backend, open_graph
 
 
 @pytest.fixture
@@ -37,7 +37,8 @@ def test_the_backends_of_the_first_release_are_there() -> None:
 @pytest.mark.parametrize("name", backend_names())
 def test_every_backend_keeps_the_contract_of_its_folder(name: str) -> None:
     backend = load_named(BACKENDS, name, "backend")
-    assert backend.FORMAT is None or isinstance(backend.FORMAT, str)
+    assert isinstance(backend.FORMATS, tuple)
+    assert all(backend_of(format) == name for format in backend.FORMATS)
     assert "cpu" in backend.DEVICES
     assert backend.missing() is None or isinstance(backend.missing(), str)
     assert callable(backend.open_graph)

@@ -19,7 +19,8 @@ from tiny_run import tiny_recipe
 
 from aedeploy.bundle import open_bundle
 from aedeploy.errors import ConfigError
-from aedeploy.models.build import build_model, load_model
+from aedeploy.models.build import build_model
+from aedeploy.models.load import load_model
 from aedeploy.recipes import load_recipe
 from aedeploy.training.config import TrainConfig
 from aedeploy.training.data.image_set import MemoryImages

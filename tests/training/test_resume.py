@@ -15,8 +15,8 @@ from tiny_run import Configure
 from aedeploy.bundle import GraphRecord, open_bundle
 from aedeploy.bundle.store import record_file
 from aedeploy.errors import BusyError, ConfigError, IntegrityError
-from aedeploy.models.build import load_model
 from aedeploy.models.contract import graph_specs
+from aedeploy.models.load import load_model
 from aedeploy.training.config import TrainConfig
 from aedeploy.training.data.source import DataRequest
 from aedeploy.training.events import Ended, EpochDone, Started, StepsDone

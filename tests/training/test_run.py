@@ -17,7 +17,7 @@ from tiny_run import Configure, tiny_recipe
 from aedeploy.bundle import open_bundle
 from aedeploy.bundle.golden import BATCHES, load_golden, load_samples
 from aedeploy.errors import BackendError, ConfigError, TrainingError
-from aedeploy.models.build import load_model
+from aedeploy.models.load import load_model
 from aedeploy.recipes import recipe_from_dict, recipe_names
 from aedeploy.training.config import TrainConfig
 from aedeploy.training.data.source import DataRequest

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
 
-from aedeploy.bundle import TensorSpec
-from aedeploy.errors import ConfigError, ExportError
 from aedeploy.export.formats import Written
+from aedeploy.export.onnx_graph import RUNTIME_OF_OPSET, chosen_opset, opset_of, to_onnx
 from aedeploy.export.split import Graph
 
 SUFFIX = ".onnx"
-OPTIONS = frozenset({"opset"})
+OPTIONS = ("opset",)
 
-#: The exporter's own default. Lower ones are converted to, which it does not always manage.
-DEFAULT_OPSET = 20
-OPSETS = range(18, 26)
 
-#: A protobuf message holds no more than 2 GiB; beside the weights there is the graph.
-_MOST_BYTES = 2 * 2**30 - 2**20
-
-#: The oldest onnxruntime that loads a file of an opset and of the lowest IR version for it. Measured, by running one
-#: in every minor release from 1.15 on; older ones have no package for a Python of today.
-_RUNTIME_OF_OPSET = {18: "1.15", 19: "1.15", 20: "1.17", 21: "1.18", 22: "1.21", 23: "1.23", 24: "1.24", 25: "1.24"}
-
-_NOT_DETERMINISTIC = {
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-    "Bernoulli",
-    "Multinomial",
-}
+def missing() -> str | None:
+    return None
 
 
 def write(graph: Graph, path: Path, options: Mapping[str, object]) -> Written:
@@ -49,153 +27,12 @@ def write(graph: Graph, path: Path, options: Mapping[str, object]) -> Written:
         ConfigError: the opset is not one that can be written.
         ExportError: the model cannot be exported, has random or training nodes, or nears 2 GiB.
     """
-    given = options.get("opset")
-    asked = DEFAULT_OPSET if given is None else int(str(given))
-    if asked not in OPSETS:
-        raise ConfigError(f"--opset {asked}: choose one from {OPSETS.start} to {OPSETS.stop - 1}.")
-    model = _to_onnx(graph, asked)
-    _strip(model)
-    _refuse_what_is_not_deterministic(graph, model)
-    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    if opset != asked:
-        raise ExportError(
-            f"Opset {asked} was asked for, and the exporter could only write {opset}: use --opset {opset}."
-        )
-    # The lowest IR version that the opset allows: a runtime refuses any that is newer than itself.
-    model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)
-    for key, value in graph.metadata.items():
-        model.metadata_props.add(key=key, value=value)
-    _check(graph, model)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    opset = chosen_opset(options)
+    path.write_bytes(to_onnx(graph, opset).SerializeToString(deterministic=True))
     written = onnx.load(path)
     return Written(
         producer={"torch": torch.__version__, "onnx": onnx.__version__},
-        opset=next(entry.version for entry in written.opset_import if entry.domain in ("", "ai.onnx")),
+        opset=opset_of(written),
         ir_version=written.ir_version,
-        oldest_runtime=f"onnxruntime {_RUNTIME_OF_OPSET[opset]}",
+        oldest_runtime=f"onnxruntime {RUNTIME_OF_OPSET[opset]}",
     )
-
-
-def _to_onnx(graph: Graph, opset: int) -> onnx.ModelProto:
-    names = [spec.name for spec in graph.inputs]
-    with _silenced():
-        try:
-            program = torch.onnx.export(
-                graph.module,
-                graph.example,
-                dynamo=True,
-                opset_version=opset,
-                input_names=names,
-                output_names=[spec.name for spec in graph.outputs],
-                dynamic_shapes={spec.name: _dynamic(spec, graph.size_multiple) for spec in graph.inputs},
-                external_data=False,
-                verbose=False,
-            )
-        except Exception as error:  # the exporter raises whatever its passes raise
-            last_line = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-            raise ExportError(
-                f"PyTorch could not export the {graph.role} to ONNX at opset {opset}: {last_line}"
-            ) from error
-    if program is None:
-        raise ExportError(f"PyTorch gave no ONNX program for the {graph.role}.")
-    return program.model_proto
-
-
-def _dynamic(spec: TensorSpec, multiple: int) -> dict[int, Any]:
-    """Which dimensions vary. Height and width are given as a multiple, which spares the graph its own check."""
-    dimensions: dict[int, Any] = {}
-    for axis, dimension in enumerate(spec.shape):
-        if dimension in ("height", "width") and multiple > 1:
-            dimensions[axis] = multiple * torch.export.Dim(f"{dimension}_{multiple}")
-        elif isinstance(dimension, str):
-            dimensions[axis] = torch.export.Dim(dimension)
-    return dimensions
-
-
-@contextlib.contextmanager
-def _silenced() -> Iterator[None]:
-    """The exporter speaks of its own progress and versions; what matters to a user is checked here afterwards."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def _strip(model: onnx.ModelProto) -> None:
-    """Remove what the exporter notes of its own working: stack traces hold the paths and lines of this machine."""
-    del model.metadata_props[:]
-    model.doc_string = ""
-    _strip_graph(model.graph)
-    for function in model.functions:
-        del function.metadata_props[:]
-        function.doc_string = ""
-        for node in function.node:
-            _strip_node(node)
-
-
-def _strip_graph(graph: onnx.GraphProto) -> None:
-    graph.doc_string = ""
-    del graph.metadata_props[:]
-    for values in (graph.input, graph.output, graph.value_info):
-        for value in values:
-            del value.metadata_props[:]
-            value.doc_string = ""
-    for tensor in graph.initializer:
-        del tensor.metadata_props[:]
-        tensor.doc_string = ""
-    for node in graph.node:
-        _strip_node(node)
-
-
-def _strip_node(node: onnx.NodeProto) -> None:
-    del node.metadata_props[:]
-    node.doc_string = ""
-    for attribute in node.attribute:
-        attribute.doc_string = ""
-        if attribute.type == onnx.AttributeProto.GRAPH:
-            _strip_graph(attribute.g)
-
-
-def _refuse_what_is_not_deterministic(graph: Graph, model: onnx.ModelProto) -> None:
-    for node in model.graph.node:
-        training = any(a.name == "training_mode" and a.i for a in node.attribute)
-        if node.op_type in _NOT_DETERMINISTIC or node.op_type == "Dropout" or training:
-            kind = "training-mode" if training else "random"
-            raise ExportError(
-                f"The {graph.role} graph has the {kind} node {node.op_type} ({node.name}), so its output would change "
-                "from call to call: export a model in eval mode that takes its noise as an input."
-            )
-
-
-def _check(graph: Graph, model: onnx.ModelProto) -> None:
-    for wanted, values in ((graph.inputs, model.graph.input), (graph.outputs, model.graph.output)):
-        if [spec.name for spec in wanted] != [value.name for value in values]:
-            raise ExportError(f"The {graph.role} graph came out with the names {[value.name for value in values]}.")
-        for spec, value in zip(wanted, values, strict=True):
-            _check_shape(graph, spec, value)
-    if model.ByteSize() > _MOST_BYTES:
-        raise ExportError(f"The {graph.role} graph has {model.ByteSize()} bytes: a single ONNX file holds 2 GiB.")
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"The {graph.role} graph is not valid ONNX: {error}") from None
-
-
-def _check_shape(graph: Graph, spec: TensorSpec, value: onnx.ValueInfoProto) -> None:
-    """A dimension that must vary and was written as a number was baked in; then name it as the manifest does."""
-    dimensions = value.type.tensor_type.shape.dim
-    if len(dimensions) != len(spec.shape):
-        raise ExportError(f"{spec.name!r} of the {graph.role} graph came out with {len(dimensions)} dimensions.")
-    for wanted, dimension in zip(spec.shape, dimensions, strict=True):
-        if isinstance(wanted, str) and dimension.HasField("dim_value"):
-            raise ExportError(
-                f"The {wanted} of {spec.name!r} was baked into the {graph.role} graph as {dimension.dim_value}: "
-                "something in the model (a view or reshape with fixed sizes) does not follow its input."
-            )
-        if isinstance(wanted, str):
-            dimension.dim_param = wanted

@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,10 +14,11 @@ from torch.jit._trace import TracerWarning
 
 from aedeploy.errors import ExportError
 from aedeploy.export.formats import Written
+from aedeploy.export.formats._archive import rewritten
 from aedeploy.export.split import Graph
 
 SUFFIX = ".pt"
-OPTIONS: frozenset[str] = frozenset()
+OPTIONS: tuple[str, ...] = ()
 
 #: The name of the extra file inside the archive that holds the aedeploy.* metadata, as JSON.
 METADATA_FILE = "aedeploy.json"
@@ -31,7 +31,10 @@ _RANDOM = (
     "aten::dropout",
     "aten::feature_dropout",
 )
-_EARLIEST = (1980, 1, 1, 0, 0, 0)
+
+
+def missing() -> str | None:
+    return None
 
 
 def write(graph: Graph, path: Path, options: Mapping[str, object]) -> Written:
@@ -60,7 +63,7 @@ def write(graph: Graph, path: Path, options: Mapping[str, object]) -> Written:
                     "change from call to call: export a model in eval mode that takes its noise as an input."
                 )
         torch.jit.save(traced, buffer, _extra_files={METADATA_FILE: json.dumps(dict(graph.metadata))})
-    path.write_bytes(_without_debug_files(buffer.getvalue()))
+    path.write_bytes(rewritten(buffer.getvalue(), "graph", _without_debug_files))
     return Written(
         producer={"torch": torch.__version__},
         oldest_runtime=f"libtorch {torch.__version__.partition('+')[0]}",
@@ -77,25 +80,9 @@ def _only_deprecation_silenced() -> Iterator[None]:
         yield
 
 
-def _without_debug_files(archive: bytes) -> bytes:
-    """The archive without its ``.debug_pkl`` entries, which name the source files of this machine.
-
-    Entries are stored, not compressed, as libtorch needs them, under one fixed folder name and date, and tensors
-    start at multiples of 64 bytes, as torch writes them, so that they may be mapped into memory.
-    """
-    target = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as stripped:
-        for entry in source.infolist():
-            if entry.filename.endswith(".debug_pkl"):
-                continue
-            name = "graph/" + entry.filename.partition("/")[2]
-            info = zipfile.ZipInfo(name, date_time=_EARLIEST)
-            header = target.tell() + 30 + len(name.encode())
-            # An extra field is at least four bytes: its id and its length, then the filling.
-            filling = -(header + 4) % 64
-            info.extra = b"FB" + filling.to_bytes(2, "little") + b"Z" * filling
-            stripped.writestr(info, source.read(entry))
-    return target.getvalue()
+def _without_debug_files(name: str, content: bytes) -> bytes | None:
+    """The ``.debug_pkl`` entries name the source files of this machine."""
+    return None if name.endswith(".debug_pkl") else content
 
 
 def _first_line(error: BaseException) -> str:

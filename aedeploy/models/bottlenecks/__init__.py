@@ -6,6 +6,7 @@ A latent is a vector [B, D] or spatial [B, D, H, W]; its second axis has ``model
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -21,6 +22,16 @@ LatentKind = Literal["vector", "spatial"]
 def at_least_float32(values: Tensor) -> Tensor:
     """What autocast made less precise, in float32 again; float64, in which exports are judged, stays."""
     return values if values.dtype == torch.float64 else values.float()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What is to be said of the choices in somebody else's code of the same features."""
+
+    #: How much worse each choice is than the best one, relative to the numbers it was made by: [B, *places] of indices,
+    #: [B, D, *places] of entries kept or left out; 0 where the choice is the best one, infinite where there is no such.
+    gap: Tensor
+    latent: Tensor  # what those choices make of the features
 
 
 class Bottleneck(nn.Module, ABC):
@@ -48,6 +59,10 @@ class Bottleneck(nn.Module, ABC):
     @abstractmethod
     def forward(self, features: Tensor) -> Code:
         """The code of the trunk's features, deterministically: what is exported."""
+
+    def verdict(self, features: Tensor, code: Code) -> Verdict | None:
+        """How good the choices in ``code`` are, where the bottleneck makes any: which code, which entries are kept."""
+        return None
 
     def training_code(self, features: Tensor) -> Code:
         """The code in a training pass: the same one, but for a bottleneck that learns from a batch in its own way."""

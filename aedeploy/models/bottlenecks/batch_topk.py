@@ -11,9 +11,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from aedeploy.models import bottlenecks
-from aedeploy.models.bottlenecks import Code, LatentKind
+from aedeploy.models.bottlenecks import Code, LatentKind, Verdict
 from aedeploy.models.bottlenecks._annealing import Annealing, SparseConfig
-from aedeploy.models.bottlenecks.top_k import check_k
+from aedeploy.models.bottlenecks.top_k import check_k, relative_to_peak
 from aedeploy.models.collective import add_up
 
 
@@ -52,6 +52,13 @@ class Bottleneck(bottlenecks.Bottleneck):
     def forward(self, features: Tensor) -> Code:
         dense = self.head(features).relu()
         return {"latent": torch.where(dense > self.threshold, dense, 0.0)}
+
+    def verdict(self, features: Tensor, code: Code) -> Verdict:
+        """By how far an entry lies on the wrong side of the threshold."""
+        dense = self.head(features).relu()
+        kept = code["latent"] != 0.0
+        beyond = torch.where(kept, self.threshold - dense, dense - self.threshold)
+        return Verdict(gap=relative_to_peak(beyond, dense), latent=torch.where(kept, dense, 0.0))
 
     def training_code(self, features: Tensor) -> Code:
         if not self.training:

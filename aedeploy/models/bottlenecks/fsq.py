@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import accumulate
-from math import atanh, prod
+from math import atanh, inf, prod
 from operator import mul
 from typing import Annotated, ClassVar, Literal
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from aedeploy.config import Config
 from aedeploy.errors import ConfigError
 from aedeploy.models import bottlenecks
-from aedeploy.models.bottlenecks import Code, LatentKind, at_least_float32
+from aedeploy.models.bottlenecks import Code, LatentKind, Verdict, at_least_float32
 from aedeploy.models.bottlenecks.vq import check_spatial
 
 # The paper's ε: the outermost levels are reached by finite numbers.
@@ -92,6 +92,16 @@ class Bottleneck(bottlenecks.Bottleneck):
     def sample(self, code: Code) -> Tensor:
         """The quantised latent, whose gradient goes straight through to the continuous one."""
         return code["continuous"] + (code["latent"] - code["continuous"]).detach()
+
+    def verdict(self, features: Tensor, code: Code) -> Verdict:
+        """By how far the channel that is worst off lies beyond the edge of its level, of the width of one."""
+        bounded = self._bounded(features)
+        known_BHW = (code["indices"] >= 0) & (code["indices"] < self.codebook_size)
+        levels = torch.tensor(self.levels, device=bounded.device).view(1, -1, 1, 1)
+        digits = torch.where(known_BHW, code["indices"], 0).unsqueeze(1) // self.place_value % levels
+        chosen = digits.to(bounded.dtype) - self.middle
+        gap = ((bounded - chosen).abs() - 0.5).clamp_min(0.0).amax(1)
+        return Verdict(gap=gap.where(known_BHW, inf), latent=chosen / self.middle)
 
     def _bounded(self, features: Tensor) -> Tensor:
         """In units of levels: between −middle and middle, or one less where their number is even."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from math import inf
 from typing import ClassVar, Literal
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import functional
 from aedeploy.config import Config
 from aedeploy.errors import ConfigError
 from aedeploy.models import bottlenecks
-from aedeploy.models.bottlenecks import Code, LatentKind, at_least_float32
+from aedeploy.models.bottlenecks import Code, LatentKind, Verdict, at_least_float32
 from aedeploy.models.collective import add_up, align
 
 
@@ -85,6 +86,21 @@ class Bottleneck(bottlenecks.Bottleneck):
     def sample(self, code: Code) -> Tensor:
         """The quantised latent, whose gradient goes straight through to the continuous one."""
         return code["continuous"] + (code["latent"] - code["continuous"]).detach()
+
+    def verdict(self, features: Tensor, code: Code) -> Verdict:
+        """By the squared distance to the entry of ``indices``, beyond that to the nearest."""
+        continuous_BHWD = at_least_float32(self.head(features)).movedim(1, -1)
+        codebook = self.codebook.to(continuous_BHWD.dtype)
+        _, best_BHW = self._nearest(continuous_BHWD.movedim(-1, 1))
+        known_BHW = (code["indices"] >= 0) & (code["indices"] < self.codebook_size)
+        chosen_BHWD, best_BHWD = (
+            functional.embedding(at, codebook) for at in (torch.where(known_BHW, code["indices"], 0), best_BHW)
+        )
+        further = (continuous_BHWD - chosen_BHWD).square().sum(-1) - (continuous_BHWD - best_BHWD).square().sum(-1)
+        # What is added up to find the distances: their own size may be far less.
+        size = continuous_BHWD.square().sum(-1) + chosen_BHWD.square().sum(-1)
+        gap = (further / size.clamp_min(torch.finfo(size.dtype).tiny)).clamp_min(0.0)
+        return Verdict(gap=gap.where(known_BHW, inf), latent=chosen_BHWD.movedim(-1, 1))
 
     def _nearest(self, continuous_BDHW: Tensor) -> tuple[Tensor, Tensor]:
         """By ‖z − e‖² without its ‖z‖², which is the same for all entries; in float32 whatever autocast says."""

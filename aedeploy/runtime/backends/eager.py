@@ -14,7 +14,7 @@ from aedeploy.errors import MissingDependencyError
 from aedeploy.runtime.backends.torchscript import check_torch_device
 from aedeploy.runtime.runner import Arrays, GraphRunner, RunnerLifetime, check_inputs
 
-FORMAT: str | None = None
+FORMATS: tuple[str, ...] = ()
 DEVICES = ("cpu", "cuda", "mps")
 
 
@@ -22,8 +22,8 @@ def missing() -> str | None:
     return None if importlib.util.find_spec("torch") else "torch"
 
 
-def open_graph(bundle: Bundle, role: Role, *, device: str, threads: int, allow_failed: bool) -> GraphRunner:
-    """Build the model of the manifest's recipe with the bundle's weights; ``allow_failed`` has no meaning here.
+def open_graph(bundle: Bundle, role: Role, *, device: str, threads: int) -> GraphRunner:
+    """Build the model of the manifest's recipe with the bundle's weights.
 
     Raises:
         MissingDependencyError: torch is not installed.
@@ -34,9 +34,10 @@ def open_graph(bundle: Bundle, role: Role, *, device: str, threads: int, allow_f
         raise MissingDependencyError("torch", "train", "The backend 'eager'")
     import torch
 
-    # The one place where the runtime reaches the models: only when somebody asks for this backend by name.
-    from aedeploy.models.build import load_model
     from aedeploy.models.contract import graph_specs
+
+    # The one place where the runtime reaches the models: only when somebody asks for this backend by name.
+    from aedeploy.models.load import load_model
 
     check_torch_device(device)
     torch.set_num_threads(threads)
@@ -51,12 +52,44 @@ def open_exact(bundle: Bundle, role: Role) -> GraphRunner:
     Raises:
         IntegrityError: the weights are not the bundle's.
     """
-    from aedeploy.models.build import load_model
     from aedeploy.models.contract import graph_specs
+    from aedeploy.models.load import load_model
 
     built = load_model(bundle)
     inputs, outputs = graph_specs(built, role)
     return EagerRunner(built.module.double(), role, inputs, outputs, "cpu", exact=True)
+
+
+def open_verdicts(bundle: Bundle) -> Verdicts | None:
+    """What says, in float64, how good the choices in a code are; None of a model that makes none that are known.
+
+    Raises:
+        IntegrityError: the weights are not the bundle's.
+    """
+    from aedeploy.models.autoencoder import Autoencoder
+    from aedeploy.models.load import load_model
+
+    module = load_model(bundle).module
+    if not isinstance(module, Autoencoder) or not (module.bottleneck.quantises or module.bottleneck.masks):
+        return None
+    return Verdicts(module.double())
+
+
+class Verdicts:
+    """By how much the choices in somebody else's code are worse than the best, and what latent they make."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __call__(self, images_BCHW: np.ndarray, codes: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """(gap, latent) of codes of these images, in float64: see :class:`aedeploy.models.bottlenecks.Verdict`."""
+        import torch
+
+        image = torch.from_numpy(np.array(images_BCHW)).double()
+        code = {name: torch.from_numpy(np.array(array)) for name, array in codes.items()}
+        with torch.inference_mode():
+            found = self._model.bottleneck.verdict(self._model.features(image), code)
+        return found.gap.numpy(), found.latent.numpy()
 
 
 class EagerRunner(RunnerLifetime):

@@ -1,8 +1,9 @@
-"""onnxruntime, on ONNX graphs: the engine of the base install."""
+"""onnxruntime, on ONNX graphs and its own: the engine of the base install."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from aedeploy.runtime.runner import Arrays, GraphRunner, RunnerLifetime, check_i
 if TYPE_CHECKING:
     import onnxruntime
 
-FORMAT: str | None = "onnx"
+FORMATS: tuple[str, ...] = ("onnx", "onnx-fp16", "onnx-int8", "ort")
 DEVICES = ("cpu", "cuda")
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -25,14 +26,26 @@ def missing() -> str | None:
     return None if importlib.util.find_spec("onnxruntime") else "onnxruntime"
 
 
-def open_graph(bundle: Bundle, role: str, *, device: str, threads: int, allow_failed: bool) -> GraphRunner:
+def open_graph(bundle: Bundle, record: GraphRecord, *, device: str, threads: int) -> GraphRunner:
     """Open a fresh session at the optimisation level that onnxruntime uses by default.
 
     Raises:
         BackendError: the provider of ``device`` is not there, or the session cannot be made.
     """
-    record = bundle.graph(role, "onnx", allow_failed=allow_failed)
     return OnnxRunner(open_session(bundle.file(record.file), device=device, threads=threads), record)
+
+
+def closed_options() -> onnxruntime.SessionOptions:
+    """Options by which a graph can take no other file for its weights: what it is made of is what was checked.
+
+    A graph opened by its bytes would otherwise look for them from the current directory, and further up.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # The folder that they must be in: there are none below the null device.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    return options
 
 
 def open_session(path: Path, *, device: str, threads: int) -> onnxruntime.InferenceSession:
@@ -45,7 +58,7 @@ def open_session(path: Path, *, device: str, threads: int) -> onnxruntime.Infere
             f"--device {device}: this onnxruntime has no {provider} (it has "
             f"{', '.join(onnxruntime.get_available_providers())}): install onnxruntime-gpu, or use --device cpu."
         )
-    options = onnxruntime.SessionOptions()
+    options = closed_options()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:

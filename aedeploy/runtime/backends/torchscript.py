@@ -14,7 +14,7 @@ from aedeploy.bundle import Bundle, GraphRecord
 from aedeploy.errors import BackendError, MissingDependencyError
 from aedeploy.runtime.runner import Arrays, GraphRunner, RunnerLifetime, check_inputs
 
-FORMAT: str | None = "torchscript"
+FORMATS: tuple[str, ...] = ("torchscript",)
 DEVICES = ("cpu", "cuda", "mps")
 
 
@@ -22,14 +22,13 @@ def missing() -> str | None:
     return None if importlib.util.find_spec("torch") else "torch"
 
 
-def open_graph(bundle: Bundle, role: str, *, device: str, threads: int, allow_failed: bool) -> GraphRunner:
+def open_graph(bundle: Bundle, record: GraphRecord, *, device: str, threads: int) -> GraphRunner:
     """Load a graph. A TorchScript file is a program of its maker's: its digest is checked, its intent cannot be.
 
     Raises:
         MissingDependencyError: torch is not installed.
         BackendError: the device is not there, or the file cannot be loaded.
     """
-    record = bundle.graph(role, "torchscript", allow_failed=allow_failed)
     if missing():
         raise MissingDependencyError("torch", "train", "The backend 'torchscript'")
     import torch
