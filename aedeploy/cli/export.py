@@ -21,7 +21,7 @@ from aedeploy.cli.options import (
     trust_own_module,
 )
 from aedeploy.cli.stopwatch import Stopwatch
-from aedeploy.errors import LintError
+from aedeploy.errors import ConfigError, LintError
 
 
 @reporting
@@ -127,6 +127,8 @@ def export(
         tolerances=read_tolerances(tolerance, format or ["onnx"], output),
         overwrite=overwrite,
     )
+    if lint_only and layout is not None:
+        raise ConfigError("--lint-only writes nothing, and --layout writes a folder: give one of them.")
     try:
         if own.given:
             own.check(bundle, lint_only=lint_only)

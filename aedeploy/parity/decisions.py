@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from aedeploy.parity.compare import Comparison, compare, malformed
-from aedeploy.parity.tolerances import FLOAT32, Tolerances, kind_of
+from aedeploy.parity.tolerances import FLOAT32, Tolerances
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -40,8 +40,8 @@ def compare_all(
         candidate, reference: the outputs by name.
         masked: whether the model sets entries of its latents to 0 by a choice among them.
         tolerances: what is allowed.
-        rounding: by how much the tolerance of an image may be wider, by its output's name; asked only where it would
-            matter.
+        rounding: by how much the tolerance of an output may be wider, by its name; asked only where it would matter,
+            and not of latents that follow from a choice.
         judge: of an encoder's outputs, what measures the choices that fell otherwise; without it they are judged by
             their number alone.
         repeats: how often each image stands in the batch: one choice is then many.
@@ -58,8 +58,7 @@ def compare_all(
             found.append(_compare_masked(candidate, wanted, tolerances, judge, repeats))
         else:
             found.append(compare(name, candidate[name], wanted, tolerances=tolerances))
-            worth_asking = not found[-1] and found[-1].max_abs is not None and kind_of(name) == "image"
-            if rounding is not None and worth_asking:
+            if rounding is not None and not found[-1] and found[-1].max_abs is not None:
                 found[-1] = compare(name, candidate[name], wanted, tolerances=tolerances, rounding=rounding(name))
     return tuple(found)
 

@@ -85,14 +85,16 @@ class Rounding:
         self._exact: dict[str, GraphRunner] = {}
 
     def __call__(self, role: str, expectation: Expectation, output: str) -> float:
-        """What the tolerance of an image may be widened by; ``expectation`` of float32 pixels."""
+        """What the tolerance of an output may be widened by; ``expectation`` of float32 pixels."""
         role = "autoencoder" if role == COMPOSED else role
         if role not in self._exact:
             eager = load_named(BACKENDS, REFERENCE, "backend")
             self._exact[role] = eager.open_exact(self._bundle, role)
         exact = self._exact[role].run(expectation.inputs)[output]
-        error = float(np.abs(expectation.wanted[output] - exact).max(initial=0.0))
-        return min(ROUNDING_FACTOR * error, MOST_ROUNDING)
+        wanted = expectation.wanted[output]
+        error = float(np.abs(wanted - exact).max(initial=0.0))
+        # Images are in [0, 1]; a latent is of any size.
+        return min(ROUNDING_FACTOR * error, MOST_ROUNDING * max(1.0, float(np.abs(wanted).max(initial=0.0))))
 
 
 class Choices:

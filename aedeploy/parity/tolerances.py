@@ -142,7 +142,7 @@ BY_FORMAT = {
 }
 
 #: How many times PyTorch's own rounding error in float32, measured against float64, may be added to the tolerance of an
-#: image, up to a bound. Of a network that amplifies rounding, on inputs that it was never trained for, no engine can
+#: output, up to a bound. Of a network that amplifies rounding, on inputs that it was never trained for, no engine can
 #: promise more; and an error that matters to an image (1e-3 and more) stays an error.
 ROUNDING_FACTOR = 8.0
 MOST_ROUNDING = 1e-4

@@ -38,6 +38,12 @@ def test_it_is_pytorchs_own_error_in_float32_times_a_factor(
     assert found == pytest.approx(ROUNDING_FACTOR * own)
 
 
+def test_of_a_latent_the_bound_goes_with_its_size(trained_bundles: dict[str, Bundle], image: np.ndarray) -> None:
+    case = ImageCase(kind="noise", images_BCHW=image)
+    far = Expectation(case=case, inputs={"image": image}, wanted={"latent": np.full((2, 2), 1e6, np.float32)})
+    assert Rounding(trained_bundles["mlp-2d"])("encoder", far, "latent") == pytest.approx(1e6 * MOST_ROUNDING)
+
+
 def test_it_has_a_bound(trained_bundles: dict[str, Bundle], image: np.ndarray) -> None:
     """A reference that is far off is no rounding."""
     case = ImageCase(kind="noise", images_BCHW=image)
@@ -45,22 +51,28 @@ def test_it_has_a_bound(trained_bundles: dict[str, Bundle], image: np.ndarray) -
     assert Rounding(trained_bundles["mlp-2d"])("autoencoder", far, "reconstruction") == MOST_ROUNDING
 
 
-def test_it_widens_the_tolerance_of_images_alone_and_only_where_that_matters(image: np.ndarray) -> None:
+@pytest.mark.parametrize("name", ["image", "latent", "logvar"])
+def test_it_widens_a_tolerance_only_where_that_matters(image: np.ndarray, name: str) -> None:
     asked: list[str] = []
 
     def rounding(output: str) -> float:
         asked.append(output)
         return 5e-5
 
-    for error, passes in ((5e-6, True), (4e-5, True), (7e-5, False)):
-        (found,) = compare_all({"image": image + np.float32(error)}, {"image": image}, masked=False, rounding=rounding)
+    for error, passes in ((5e-6, True), (4e-5, True), (9e-5, False)):
+        (found,) = compare_all({name: image + np.float32(error)}, {name: image}, masked=False, rounding=rounding)
         assert bool(found) == passes
-    assert asked == ["image", "image"]
-    latent = image.reshape(2, -1)
-    (found,) = compare_all({"latent": latent + np.float32(1e-4)}, {"latent": latent}, masked=False, rounding=rounding)
-    assert not found
-    assert asked == ["image", "image"]
+    assert asked == [name, name]
     assert compare("image", image, image, rounding=1e-4).limit == pytest.approx(FLOAT32.image.absolute + 1e-4)
+
+
+def test_it_widens_nothing_of_a_latent_that_is_made_of_choices(image: np.ndarray) -> None:
+    def rounding(output: str) -> float:
+        raise AssertionError(output)
+
+    latent = image.reshape(2, -1)
+    (found,) = compare_all({"latent": latent + np.float32(1e-4)}, {"latent": latent}, masked=True, rounding=rounding)
+    assert not found
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -23,6 +23,9 @@ OPTIONS: tuple[str, ...] = ()
 #: The name of the extra file inside the archive that holds the aedeploy.* metadata, as JSON.
 METADATA_FILE = "aedeploy.json"
 
+#: Where PyTorch's own modules are.
+_TORCH = Path(torch.__file__).parent
+
 _RANDOM = (
     "aten::rand",
     "aten::bernoulli",
@@ -44,18 +47,20 @@ def write(graph: Graph, path: Path, options: Mapping[str, object]) -> Written:
         ExportError: tracing warns (the trace would be wrong for other inputs), or a node is random.
     """
     buffer = io.BytesIO()
-    with _only_deprecation_silenced():
+    with _warnings_noted() as noted:
         try:
             # Parity judges the result on more than the example; the tracer's own check would only repeat it.
             traced = torch.jit.trace(  # type: ignore[no-untyped-call]
                 graph.module, graph.example, check_trace=False
             )
-        except TracerWarning as warning:
-            raise ExportError(
-                f"Tracing the {graph.role} would bake a value of the example into the graph: {_first_line(warning)}"
-            ) from None
         except (RuntimeError, ValueError, TypeError) as error:
             raise ExportError(f"PyTorch could not trace the {graph.role}: {_first_line(error)}") from error
+        baked = next((warning for warning in noted if _bakes_in(warning)), None)
+        if baked is not None:
+            raise ExportError(
+                f"Tracing the {graph.role} would bake a value of the example into the graph: "
+                f"{_first_line(baked.message)}"
+            )
         for node in traced.inlined_graph.nodes():
             if node.kind().startswith(_RANDOM):
                 raise ExportError(
@@ -71,13 +76,22 @@ def write(graph: Graph, path: Path, options: Mapping[str, object]) -> Written:
 
 
 @contextlib.contextmanager
-def _only_deprecation_silenced() -> Iterator[None]:
-    """TorchScript is deprecated, and still what libtorch loads. A TracerWarning means a wrong graph: an error."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated", category=FutureWarning)
-        warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated", category=DeprecationWarning)
-        warnings.filterwarnings("error", category=TracerWarning)
-        yield
+def _warnings_noted() -> Iterator[list[warnings.WarningMessage]]:
+    """All warnings, in a list: TorchScript is deprecated, and still what libtorch loads.
+
+    Not as errors: one that is raised while PyTorch converts a tensor to bool comes out as a SystemError.
+    """
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always")
+        yield noted
+
+
+def _bakes_in(warning: warnings.WarningMessage) -> bool:
+    """Whether it says that the model's own code takes a number of the example for a constant.
+
+    PyTorch's modules check sizes so, in group and instance norm, and then do not depend on them.
+    """
+    return issubclass(warning.category, TracerWarning) and not Path(warning.filename).is_relative_to(_TORCH)
 
 
 def _without_debug_files(name: str, content: bytes) -> bytes | None:
@@ -85,6 +99,6 @@ def _without_debug_files(name: str, content: bytes) -> bytes | None:
     return None if name.endswith(".debug_pkl") else content
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line(error: BaseException | Warning | str) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

@@ -24,6 +24,6 @@ def check(subject: Subject) -> Iterator[Finding]:
                 severity="error",
                 where=str(subject.place_of(error)),
                 what=f"images of {height}×{width}, which the contract allows, fail: {one_line(error)}",
-                remedy="Let layers and reshapes follow the size of their input, or leave --dynamic-size out",
+                remedy="Let layers and reshapes follow the size of their input, or give --dynamic-size a larger one",
             )
             return
