@@ -23,6 +23,7 @@ PUBLIC = [
     "ImageError",
     "IntegrityError",
     "JobError",
+    "LintError",
     "ManifestError",
     "MissingDependencyError",
     "NothingToDoError",

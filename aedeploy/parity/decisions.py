@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from aedeploy.images.pixels import to_bytes, to_floats
 from aedeploy.parity.compare import Comparison, compare, malformed
 from aedeploy.parity.tolerances import FLOAT32, Tolerances
 
@@ -75,7 +76,7 @@ class OtherChoice:
     """In which images of a call an encoder decided otherwise than the reference, and what comes of that."""
 
     rows: np.ndarray  # bool [batch]
-    images: np.ndarray  # [rows that are True, C, H, W]: decoded from the encoder's own latents
+    images: np.ndarray  # of the rows that are True, of either kind of pixels: decoded from the encoder's own latents
     error: float = 0.0  # how far the furthest pixel of them is from the reference's image
 
     def expected(self, candidate: Arrays, reference: Arrays) -> Arrays:
@@ -86,7 +87,10 @@ class OtherChoice:
         if malformed(candidate, reference):
             return reference
         merged = reference.copy()
-        for at, image in zip(np.flatnonzero(self.rows), self.images, strict=True):
+        images = self.images
+        if images.dtype != reference.dtype:
+            images = to_bytes(images) if reference.dtype == np.uint8 else to_floats(images)
+        for at, image in zip(np.flatnonzero(self.rows), images, strict=True):
             got = candidate[at].astype(np.float32)  # bytes would wrap around
             if np.abs(got - image).max() < np.abs(got - reference[at]).max():
                 merged[at] = image

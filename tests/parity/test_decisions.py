@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aedeploy.images.pixels import to_floats
 from aedeploy.parity.compare import Comparison
 from aedeploy.parity.decisions import OtherChoice, compare_all, rows_decided_otherwise
 from aedeploy.parity.report import CaseResult, GraphResult
@@ -195,6 +196,19 @@ def test_an_image_of_another_choice_is_held_against_what_comes_of_it() -> None:
     merged = other.expected({"image": candidate}, {"image": reference})["image"]
     # Of the second image the other choice; of the third the reference's own, which the candidate made; no others.
     assert merged.flatten().tolist() == [0.0, 10.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("kind", ["float32", "uint8"])
+def test_an_image_of_another_choice_may_be_of_the_other_kind_of_pixels(kind: str) -> None:
+    """Of two formats in a row one may give bytes, [H, W, C], and the other floats, [C, H, W]."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 1), dtype=np.uint8)
+    black = np.zeros_like(pixels)
+    own, reference = (to_floats(pixels[1:]), black) if kind == "uint8" else (pixels[1:], to_floats(black))
+    candidate = pixels if kind == "uint8" else to_floats(pixels)
+    merged = OtherChoice(rows=np.array([False, True]), images=own).expected({"image": candidate}, {"image": reference})
+    assert merged["image"].dtype == np.dtype(kind)
+    np.testing.assert_array_equal(merged["image"][1], candidate[1])
+    np.testing.assert_array_equal(merged["image"][0], reference[0])
 
 
 def test_a_candidate_of_another_shape_has_no_other_choice() -> None:
