@@ -13,7 +13,7 @@ from aedeploy.errors import BackendError, ConfigError, UnknownNameError
 from aedeploy.models.build import BuiltModel, build_model, latent_kind, missing_name, resolve_model
 from aedeploy.names import load_named
 from aedeploy.recipes import Recipe
-from aedeploy.runtime.backends.torchscript import check_torch_device
+from aedeploy.runtime.backends._torch import check_torch_device
 from aedeploy.training.config import TrainConfig, TrainingConfig
 from aedeploy.training.corruption import Corruptions, build_corruptions
 from aedeploy.training.data.source import data_name

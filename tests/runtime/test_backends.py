@@ -112,7 +112,7 @@ class TestTorchBackends:
     @pytest.mark.parametrize("device", ["cuda", "mps"])
     def test_a_device_that_is_not_there_is_an_error(self, device: str) -> None:
         torch = pytest.importorskip("torch")
-        from aedeploy.runtime.backends.torchscript import check_torch_device
+        from aedeploy.runtime.backends._torch import check_torch_device
 
         if {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[device]:
             pytest.skip(f"this machine has {device}")
@@ -121,7 +121,7 @@ class TestTorchBackends:
 
     def test_the_cpu_is_always_there(self) -> None:
         pytest.importorskip("torch")
-        from aedeploy.runtime.backends.torchscript import check_torch_device
+        from aedeploy.runtime.backends._torch import check_torch_device
 
         check_torch_device("cpu")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,15 +10,15 @@ import numpy as np
 from aedeploy.bundle import Bundle, TensorSpec
 from aedeploy.bundle.manifest import Role
 from aedeploy.errors import MissingDependencyError
-from aedeploy.runtime.backends.torchscript import check_torch_device
+from aedeploy.runtime.backends._torch import TORCH_DEVICES, check_torch_device, missing_torch
 from aedeploy.runtime.runner import Arrays, GraphRunner, RunnerLifetime, check_inputs
 
 FORMATS: tuple[str, ...] = ()
-DEVICES = ("cpu", "cuda", "mps")
+DEVICES = TORCH_DEVICES
 
 
 def missing() -> str | None:
-    return None if importlib.util.find_spec("torch") else "torch"
+    return missing_torch()
 
 
 def open_graph(bundle: Bundle, role: Role, *, device: str, threads: int) -> GraphRunner:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import numpy as np
 
 from aedeploy.bundle import Bundle, GraphRecord
 from aedeploy.errors import BackendError, MissingDependencyError
-from aedeploy.runtime.backends.torchscript import check_torch_device
-from aedeploy.runtime.runner import Arrays, GraphRunner, RunnerLifetime, check_inputs
+from aedeploy.runtime.backends._torch import TORCH_DEVICES, TorchRunner, check_torch_device, missing_torch
+from aedeploy.runtime.runner import GraphRunner
 
 FORMATS: tuple[str, ...] = ("exported-program",)
-DEVICES = ("cpu", "cuda", "mps")
+DEVICES = TORCH_DEVICES
 
 
 def missing() -> str | None:
-    return None if importlib.util.find_spec("torch") else "torch"
+    return missing_torch()
 
 
 def open_graph(bundle: Bundle, record: GraphRecord, *, device: str, threads: int) -> GraphRunner:
@@ -44,33 +40,7 @@ def open_graph(bundle: Bundle, record: GraphRecord, *, device: str, threads: int
             module = program.module().to(device)
     except Exception as error:  # the loader raises whatever its parts raise
         raise BackendError(f"torch cannot load {record.file.path}: {error}") from None
-    return ExportedProgramRunner(module, record, device)
-
-
-class ExportedProgramRunner(RunnerLifetime):
-    """A loaded program behind the GraphRunner protocol."""
-
-    def __init__(self, module: Any, record: GraphRecord, device: str) -> None:
-        self._module = module
-        self._device = device
-        self.inputs = record.inputs
-        self.outputs = record.outputs
-
-    def run(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
-        import torch
-
-        check_inputs(self.inputs, inputs)
-        tensors = [torch.from_numpy(np.array(inputs[spec.name])).to(self._device) for spec in self.inputs]
-        try:
-            with torch.no_grad():
-                result = self._module(*tensors)
-        except (RuntimeError, AssertionError, ValueError) as error:
-            raise BackendError(f"The exported program failed: {error}") from None
-        results = result if isinstance(result, tuple) else (result,)
-        names = [spec.name for spec in self.outputs]
-        if len(results) != len(names):
-            raise BackendError(f"The graph gave {len(results)} outputs where the manifest names {', '.join(names)}.")
-        return {name: tensor.cpu().numpy() for name, tensor in zip(names, results, strict=True)}
+    return TorchRunner(module, record, device, "The exported program")
 
 
 @contextmanager
