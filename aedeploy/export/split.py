@@ -21,7 +21,9 @@ from torch.utils._pytree import tree_leaves
 from aedeploy.bundle import TensorSpec
 from aedeploy.bundle.manifest import Pixels, Role
 from aedeploy.errors import ExportError
+from aedeploy.images.pixels import to_floats
 from aedeploy.models.contract import Deployable, graph_specs, roles_of
+from aedeploy.models.place import one_line
 
 if TYPE_CHECKING:
     import onnx
@@ -62,13 +64,13 @@ class Graph:
             with _silenced():
                 return torch.export.export(self.module, self.example, dynamic_shapes=dimensions)
         except Exception as error:  # whatever the model's own code and the exporter's passes raise
-            raise ExportError(f"PyTorch could not capture the {self.role}: {_one_line(error)}") from error
+            raise ExportError(f"PyTorch could not capture the {self.role}: {one_line(error)}") from error
 
     def real_inputs(self, images_NHWC: np.ndarray) -> np.ndarray:
         """What this graph is given for real images, uint8 [N, H, W, C]: the images as it takes them, or latents."""
         if self.encoder is None and self.pixels == "uint8":
             return images_NHWC
-        images = np.ascontiguousarray(images_NHWC.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
+        images = to_floats(images_NHWC)
         return images if self.encoder is None else _in_parts(self.encoder, images)[0]
 
     def images(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -185,7 +187,7 @@ def split(
                     example = (example * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
             _drop_unused(module, example)
         except Exception as error:  # whatever the model's own code raises
-            raise ExportError(f"The model's own {role} fails on its own: {_one_line(error)}.") from error
+            raise ExportError(f"The model's own {role} fails on its own: {one_line(error)}.") from error
         graphs.append(
             Graph(
                 role=role,
@@ -296,8 +298,3 @@ def _in_parts(module: nn.Module, inputs: np.ndarray) -> list[np.ndarray]:
         result = module(torch.from_numpy(np.ascontiguousarray(inputs[start : start + step])))
         parts.append([tensor.numpy() for tensor in (result if isinstance(result, tuple) else (result,))])
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-
-
-def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

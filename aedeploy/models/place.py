@@ -59,7 +59,7 @@ def their_line(file: str, number: int) -> str | None:
     return f"{Path(file).name} line {number}: {code}"
 
 
-def one_line(error: BaseException) -> str:
-    """The first line of an error's message, or its class where it has none."""
+def one_line(error: BaseException | str) -> str:
+    """The first line of an error's or a warning's message, or its class where it has none."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aedeploy.bundle import Bundle
-from aedeploy.images.pixels import to_bytes
 from aedeploy.names import load_named
 from aedeploy.parity.decisions import Judge
 from aedeploy.parity.inputs import BATCHES, FAR_SPREADS, PRIOR_SPREAD, ImageCase, latents_like
 from aedeploy.parity.report import COMPOSED
 from aedeploy.parity.tolerances import MOST_ROUNDING, ROUNDING_FACTOR
-from aedeploy.runtime.codec import IMAGES
+from aedeploy.runtime.codec import in_bytes
 from aedeploy.runtime.open import BACKENDS
 from aedeploy.runtime.runner import Arrays, GraphRunner
 
@@ -32,11 +31,7 @@ class Expectation:
     @property
     def of_bytes(self) -> Expectation:
         """The same call of a graph whose images are uint8 [batch, H, W, C]."""
-        inputs, wanted = (
-            {name: to_bytes(array) if name in IMAGES else array for name, array in arrays.items()}
-            for arrays in (self.inputs, self.wanted)
-        )
-        return replace(self, inputs=inputs, wanted=wanted)
+        return replace(self, inputs=in_bytes(self.inputs), wanted=in_bytes(self.wanted))
 
 
 def expectations(reference: Mapping[str, GraphRunner], cases: Iterable[ImageCase]) -> dict[str, list[Expectation]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aedeploy.bundle import ImageContract
+from aedeploy.images.pixels import to_floats
 
 #: One image, the least batch, an odd one, and one that batch jobs use.
 BATCHES = (1, 2, 7, 64)
@@ -48,7 +49,7 @@ def image_cases(contract: ImageContract, samples_NHWC: np.ndarray) -> Iterator[I
 
     ``samples_NHWC`` are real images, uint8 [N, H, W, C], of the training size.
     """
-    samples = samples_NHWC.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+    samples = to_floats(samples_NHWC)
     for kind in KINDS:
         for batch in BATCHES:
             yield ImageCase(kind=kind, images_BCHW=_images(kind, batch, samples))

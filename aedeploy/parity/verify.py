@@ -13,12 +13,11 @@ import numpy as np
 from aedeploy.bundle import Bundle, GraphRecord
 from aedeploy.bundle.golden import GoldenCase, load_golden
 from aedeploy.errors import AedeployError, IntegrityError
-from aedeploy.images.pixels import to_bytes
 from aedeploy.parity.compare import Comparison
 from aedeploy.parity.decisions import OtherChoice, compare_all, rows_decided_otherwise
 from aedeploy.parity.overall import overall
 from aedeploy.parity.tolerances import Tolerances, tolerances_of
-from aedeploy.runtime.codec import IMAGES
+from aedeploy.runtime.codec import in_bytes
 from aedeploy.runtime.open import is_runnable, open_graph
 from aedeploy.runtime.runner import GraphRunner
 
@@ -120,11 +119,7 @@ def _golden(bundle: Bundle, graph: GraphRecord, golden: list[GoldenCase]) -> Ite
 
 def _of_bytes(case: GoldenCase) -> GoldenCase:
     """The same case for a graph whose images are uint8 [batch, H, W, C]."""
-    inputs, outputs = (
-        {name: to_bytes(array) if name in IMAGES else array for name, array in arrays.items()}
-        for arrays in (case.inputs, case.outputs)
-    )
-    return replace(case, inputs=inputs, outputs=outputs)
+    return replace(case, inputs=in_bytes(case.inputs), outputs=in_bytes(case.outputs))
 
 
 class _GraphCheck:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -76,6 +76,11 @@ def auto_batch_size(geometry: Geometry) -> int:
 def pixels_of(image: np.ndarray) -> np.ndarray:
     """An image output of either kind of graph, finite, as uint8 [N, H, W, C]."""
     return image if image.dtype == np.uint8 else to_bytes(image)
+
+
+def in_bytes(arrays: Mapping[str, np.ndarray]) -> Arrays:
+    """Inputs or outputs of a graph, finite, as one of uint8 pixels has them; what is no image stays."""
+    return {name: pixels_of(array) if name in IMAGES else array for name, array in arrays.items()}
 
 
 class Codec:
@@ -229,7 +234,7 @@ class Codec:
         for name, array in outputs.items():
             if not np.isfinite(array).all():
                 raise BackendError(f"The {role} of bundle {self.bundle.name!r} gave NaN or infinity in {name!r}.")
-        return {name: pixels_of(array) if name in IMAGES else array for name, array in outputs.items()}
+        return in_bytes(outputs)
 
     def _check_latents(self, latents: np.ndarray) -> None:
         self.require_latent()

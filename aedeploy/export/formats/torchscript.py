@@ -16,6 +16,7 @@ from aedeploy.errors import ExportError
 from aedeploy.export.formats import Written
 from aedeploy.export.formats._archive import rewritten
 from aedeploy.export.split import Graph
+from aedeploy.models.place import one_line
 
 SUFFIX = ".pt"
 OPTIONS: tuple[str, ...] = ()
@@ -54,12 +55,11 @@ def write(graph: Graph, path: Path, options: Mapping[str, object]) -> Written:
                 graph.module, graph.example, check_trace=False
             )
         except (RuntimeError, ValueError, TypeError) as error:
-            raise ExportError(f"PyTorch could not trace the {graph.role}: {_first_line(error)}") from error
+            raise ExportError(f"PyTorch could not trace the {graph.role}: {one_line(error)}") from error
         baked = next((warning for warning in noted if _bakes_in(warning)), None)
         if baked is not None:
             raise ExportError(
-                f"Tracing the {graph.role} would bake a value of the example into the graph: "
-                f"{_first_line(baked.message)}"
+                f"Tracing the {graph.role} would bake a value of the example into the graph: {one_line(baked.message)}"
             )
         for node in traced.inlined_graph.nodes():
             if node.kind().startswith(_RANDOM):
@@ -97,8 +97,3 @@ def _bakes_in(warning: warnings.WarningMessage) -> bool:
 def _without_debug_files(name: str, content: bytes) -> bytes | None:
     """The ``.debug_pkl`` entries name the source files of this machine."""
     return None if name.endswith(".debug_pkl") else content
-
-
-def _first_line(error: BaseException | Warning | str) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
