@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,22 +20,35 @@ PARTIAL_SUFFIX = ".aedeploy-partial"
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it is synced and replaces ``path`` atomically.
+def replacing(path: Path, *, sync: bool = True, scratch: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``, or in ``scratch``; on success it is synced and replaces ``path`` atomically.
 
     On an error, an interrupt included, the temporary file is removed and ``path`` is left as it was. Without ``sync``
     a crash of the whole machine may leave ``path`` empty, until :func:`sync_file` has been through it.
     """
     # A fixed-length name, so that a target whose own name is as long as the file system allows still works.
-    partial = path.with_name(f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
+    name = f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}"
+    partial = path.with_name(name) if scratch is None else scratch / name
     try:
         yield partial
         if sync:
             sync_file(partial)
-        os.replace(partial, path)
+        _replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _replace(partial: Path, path: Path) -> None:
+    try:
+        os.replace(partial, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV or partial.parent == path.parent:
+            raise
+        # The scratch folder is on another file system, where a link in the output folder leads.
+        with replacing(path) as beside:
+            shutil.copyfile(partial, beside)
+        partial.unlink()
 
 
 def sync_file(path: Path) -> None:
@@ -42,9 +57,11 @@ def sync_file(path: Path) -> None:
         os.fsync(written.fileno())
 
 
-def write_bytes(path: Path, data: bytes | memoryview, *, sync: bool = True) -> None:
-    """Replace ``path`` by ``data``, atomically."""
-    with replacing(path, sync=sync) as partial:
+def write_bytes(
+    path: Path, data: bytes | memoryview, *, sync: bool = True, scratch: Path | None = None
+) -> None:
+    """Replace ``path`` by ``data``, atomically; see :func:`replacing`."""
+    with replacing(path, sync=sync, scratch=scratch) as partial:
         partial.write_bytes(data)
 
 

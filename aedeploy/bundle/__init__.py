@@ -9,6 +9,7 @@ locate.py     which bundle a command means
 
 from aedeploy.bundle.manifest import (
     SCHEMA_VERSION,
+    AnySize,
     DataRecord,
     FileRecord,
     GraphRecord,
@@ -23,6 +24,7 @@ from aedeploy.bundle.store import Bundle, open_bundle
 
 __all__ = [
     "SCHEMA_VERSION",
+    "AnySize",
     "Bundle",
     "DataRecord",
     "FileRecord",

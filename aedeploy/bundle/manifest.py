@@ -73,6 +73,19 @@ class ImageContract(Config):
     pixel_range: tuple[float, float] = Field(default=(0.0, 1.0), description="A byte b goes in as b / 255.")
 
 
+class AnySize(Config):
+    """What running the autoencoder on images of any size takes: how tiles must overlap, and memory."""
+
+    radius: int | None = Field(
+        ge=0,
+        description="Pixels: a pixel of the reconstruction depends on none of the image that is farther away in a row "
+        "or a column. null: there is no such distance, and an image must not be cut into tiles.",
+    )
+    stride: int = Field(ge=1, description="Pixels: tiles that begin at multiples of it are computed alike.")
+    bytes_per_pixel: int = Field(ge=1, description="Of memory for PyTorch's float32 values at their most, estimated.")
+    unbounded_by: str | None = Field(default=None, description="Why there is no radius; null where there is one.")
+
+
 class LatentContract(Config):
     """What the encoder gives and the decoder takes."""
 
@@ -154,6 +167,9 @@ class Manifest(Config):
     recipe: dict[str, Any] = Field(description="The resolved recipe: model, corruption, objective, training.")
     image: ImageContract
     latent: LatentContract | None = Field(description="null: the model cannot be cut, it has an autoencoder only.")
+    any_size: AnySize | None = Field(
+        default=None, description="Measured at export. null: the model has one size, or an older release exported it."
+    )
     weights: FileRecord
     golden: FileRecord
     graphs: tuple[GraphRecord, ...] = ()

@@ -7,7 +7,7 @@ from math import log10
 
 import numpy as np
 
-from aedeploy.evaluation.ssim import ssim
+from aedeploy.images.ssim import ssim
 
 #: Where the logarithm of a probability ends, as it does in PyTorch.
 LEAST_LOG = -100.0

@@ -18,7 +18,7 @@ from typing import get_args
 import numpy as np
 
 from aedeploy import __version__
-from aedeploy.bundle import Bundle, FileRecord, GraphRecord
+from aedeploy.bundle import AnySize, Bundle, FileRecord, GraphRecord
 from aedeploy.bundle.card import write_card
 from aedeploy.bundle.golden import load_samples
 from aedeploy.bundle.manifest import Pixels, Role
@@ -29,6 +29,7 @@ from aedeploy.export.formats import Written
 from aedeploy.export.lint import Finding, lint, refuse, subject_of
 from aedeploy.export.split import Graph, split
 from aedeploy.files import locked, sha256_of, sync_file
+from aedeploy.models.any_size import measure_any_size
 from aedeploy.models.contract import Deployable, graph_specs, roles_of
 from aedeploy.models.load import load_model
 from aedeploy.names import load_named, names_in
@@ -102,9 +103,11 @@ def export_bundle(
         subject = subject_of(model, samples, tuple(writers), cut)
         findings = lint(subject) if findings is None else findings
         refuse(findings)
+    with clock.timing("any size"):
+        any_size = measure_any_size(model)
     with staging_folder(bundle.path) as staging:
         records = _write(staging, subject.graphs, writers, options, clock)
-        bundle = _commit(bundle, staging, records)
+        bundle = _commit(bundle, staging, records, any_size)
     if not parity:
         write_card(bundle)
         return ExportResult(bundle=bundle, graphs=tuple(records), parity=None, seconds=clock.seconds, findings=findings)
@@ -230,7 +233,9 @@ def staging_folder(parent: Path) -> Iterator[Path]:
         yield folder
 
 
-def _commit(bundle: Bundle, staging: Path, records: Sequence[GraphRecord]) -> Bundle:
+def _commit(
+    bundle: Bundle, staging: Path, records: Sequence[GraphRecord], any_size: AnySize | None
+) -> Bundle:
     """Move the staged files into place; a kill in the middle leaves a valid bundle without the graphs in question."""
     files = [file for record in records for file in (record.file, record.data) if file is not None]
     changed = [file for file in files if not _same(bundle.path / file.path, file)]
@@ -245,7 +250,8 @@ def _commit(bundle: Bundle, staging: Path, records: Sequence[GraphRecord]) -> Bu
             target.parent.mkdir(parents=True, exist_ok=True)
             sync_file(staging / file.path)
             os.replace(staging / file.path, target)
-        manifest = current.manifest.model_copy(update={"software": {**current.manifest.software, **_software(records)}})
+        software = {**current.manifest.software, **_software(records)}
+        manifest = current.manifest.model_copy(update={"software": software, "any_size": any_size})
         return Bundle(current.path, manifest).with_graphs(_with_verdict(record, before) for record in records)
 
 

@@ -7,19 +7,21 @@ and others (HDF5, GRIB, MPEG) are recognised by Pillow and not decoded.
 from __future__ import annotations
 
 import io
-import logging
-import threading
-import warnings
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from aedeploy.errors import ImageError
+from aedeploy.images.colour import Mode as Mode
+from aedeploy.images.colour import converted
+from aedeploy.images.png import plain_png
+from aedeploy.images.quiet import QUIET
+from aedeploy.images.quiet import quiet_pillow as quiet_pillow
 
-Mode = Literal["L", "RGB"]
+#: scaled: a JPEG may be decoded at a half, a quarter or an eighth of its size, where that is enough.
+Decode = Literal["full", "scaled"]
 
 #: An image of more pixels is refused by its header, before its pixels take the memory.
 MAX_PIXELS = 100_000_000
@@ -63,16 +65,36 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# Those that turn by a quarter.
+_SIDEWAYS = frozenset(turn for orientation, turn in _UPRIGHT.items() if orientation >= 5)
+
 # Bytes. A file of fewer is read in one go.
 _SMALL = 2**16
 
 # Where Pillow finds an orientation. TIFF is not here: Pillow turns it when it loads the pixels.
 _ORIENTED_BY = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
 
-_TIFF_BITS_PER_SAMPLE = 258
 
-# Without a handler anywhere, Python itself would print what Pillow logs of a broken file.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
+@dataclass(slots=True)
+class Picture:
+    """What became of an image file."""
+
+    image: Image.Image  # upright, sRGB; its mode is "L" or "RGB", or "I;16" where ``depth`` is 16
+    alpha: Image.Image | None  # "L", of the same size; None where all is opaque, or it was not asked for
+    depth: int  # bits of a sample, 8 or 16
+    size: tuple[int, int]  # (width, height) of the upright image in full, also where it was decoded smaller
+    scaled: bool = False  # whether it was
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """The options of :func:`read_picture`."""
+
+    mode: Mode
+    max_pixels: int
+    scaled_to: tuple[int, int] | None
+    deep: bool
+    alpha: bool
 
 
 def read_image(source: str | Path | bytes, mode: Mode, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -81,118 +103,131 @@ def read_image(source: str | Path | bytes, mode: Mode, *, max_pixels: int = MAX_
     Raises:
         ImageError: it cannot be read as an image. The message is the reason alone, in one line, without the path.
     """
+    return read_picture(source, mode, max_pixels=max_pixels).image
+
+
+def read_picture(
+    source: str | Path | bytes,
+    mode: Mode,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    scaled_to: tuple[int, int] | None = None,
+    deep: bool = False,
+    alpha: bool = False,
+    name: str = "",
+) -> Picture:
+    """Decode an image file, or its content: its first frame, upright, in sRGB, as "L" or "RGB".
+
+    Args:
+        source: a path, or the content of a file.
+        scaled_to: (width, height): a JPEG need not come larger than is enough to be resized to that.
+        deep: keep the 16 bits of a grey image, where ``mode`` is "L".
+        alpha: keep the transparency, beside the colours.
+        name: the file's name, where ``source`` is its content: its extension chooses the format that is tried first.
+
+    Raises:
+        ImageError: it cannot be read as an image. The message is the reason alone, in one line, without the path.
+    """
     try:
-        with _QUIET:
-            if isinstance(source, bytes):
-                return _decode(io.BytesIO(source), _TRIED["PNG"], mode, max_pixels)
-            # Not by Path.suffix: that takes as long as a tenth of a small image.
-            formats = _TRIED[_FORMAT_OF.get(f".{str(source).rpartition('.')[2].lower()}", "PNG")]
-            with open(source, "rb", buffering=0) as file:
-                # A small file is read in one go: Pillow asks for it in a dozen pieces.
-                start = file.read(_SMALL)
-                if len(start) < _SMALL:
-                    return _decode(io.BytesIO(start), formats, mode, max_pixels)
-                file.seek(0)
-                with io.BufferedReader(file) as buffered:
-                    return _decode(buffered, formats, mode, max_pixels)
+        if isinstance(source, bytes):
+            return _from_content(source, name, mode, max_pixels, scaled_to, deep, alpha)
+        with open(source, "rb", buffering=0) as file:
+            # A small file is read in one go: Pillow asks for it in a dozen pieces.
+            start = file.read(_SMALL)
+            if len(start) < _SMALL:
+                return _from_content(start, str(source), mode, max_pixels, scaled_to, deep, alpha)
+            file.seek(0)
+            with io.BufferedReader(file) as buffered:
+                return _decode(buffered, str(source), _Wish(mode, max_pixels, scaled_to, deep, alpha))
     except ImageError:
         raise
-    except (
-        Exception
-    ) as error:  # SyntaxError, IndexError, struct.error …: a broken file makes Pillow raise nearly anything
-        raise ImageError(_reason(error)) from None
+    except Exception as error:  # SyntaxError, struct.error …: a broken file makes Pillow raise nearly anything
+        raise ImageError(_reason(error, max_pixels)) from None
 
 
-def _decode(stream: IO[bytes], formats: tuple[str, ...], mode: Mode, max_pixels: int) -> Image.Image:
-    image = Image.open(stream, formats=formats)
-    width, height = image.size
-    if width * height > max_pixels:
-        raise ImageError(f"it has {width}×{height} pixels, and no more than {max_pixels:,} are decoded")
-    image.load()
-    return in_mode(upright(image), mode)
+def _from_content(
+    data: bytes,
+    name: str,
+    mode: Mode,
+    max_pixels: int,
+    scaled_to: tuple[int, int] | None,
+    deep: bool,
+    alpha: bool,
+) -> Picture:
+    image = plain_png(data, max_pixels)
+    if image is not None:
+        return Picture(image if image.mode == mode else image.convert(mode), None, 8, image.size)
+    return _decode(io.BytesIO(data), name, _Wish(mode, max_pixels, scaled_to, deep, alpha))
+
+
+def _formats(name: str) -> tuple[str, ...]:
+    # Not by Path.suffix: that takes as long as a tenth of a small image.
+    return _TRIED[_FORMAT_OF.get(f".{name.rpartition('.')[2].lower()}", "PNG")]
+
+
+def _decode(stream: IO[bytes], name: str, wish: _Wish) -> Picture:
+    with QUIET:
+        QUIET.allow(wish.max_pixels)
+        image: Image.Image = Image.open(stream, formats=_formats(name))
+        _check_size(image.size, wish.max_pixels)
+        full = image.size
+        scaled = wish.scaled_to is not None and _drafted(image, wish.scaled_to)
+        image.load()
+        if not scaled:
+            # An icon holds whole files, of which its header may say something else.
+            _check_size(image.size, wish.max_pixels)
+            full = image.size
+        turn = _turn(image)
+        pixels, alpha, depth = converted(image, wish.mode, deep=wish.deep, alpha=wish.alpha)
+    # What the file said of its orientation and its colours is carried out, and must not be once more.
+    pixels.info = {}
+    if turn is not None:
+        pixels = pixels.transpose(turn)
+        alpha = alpha and alpha.transpose(turn)
+        full = full[::-1] if turn in _SIDEWAYS else full
+    return Picture(pixels, alpha, depth, full, scaled)
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    if size[0] * size[1] > max_pixels:
+        raise ImageError(f"it has {size[0]}×{size[1]} pixels{_allow_more(max_pixels)}")
+
+
+def _allow_more(max_pixels: int) -> str:
+    return f", and no more than {max_pixels:,} are decoded: allow more with --max-pixels"
+
+
+def _drafted(image: Image.Image, target: tuple[int, int]) -> bool:
+    """Have a JPEG decoded at the least scale that is no smaller than ``target``, (width, height) when it is upright."""
+    if image.format not in ("JPEG", "MPO"):
+        return False
+    full = image.size
+    image.draft(None, target[::-1] if _turn(image) in _SIDEWAYS else target)
+    return image.size != full
 
 
 def upright(image: Image.Image) -> Image.Image:
     """Turn and mirror a loaded image as its EXIF orientation says; as it is, where that cannot be read."""
-    if _ORIENTED_BY.isdisjoint(image.info):
-        return image
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-        turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    except Exception:  # broken EXIF is no reason to refuse sound pixels, and fails in as many ways as a broken image
-        turn = None
+    turn = _turn(image)
     return image if turn is None else image.transpose(turn)
 
 
-def in_mode(image: Image.Image, mode: Mode) -> Image.Image:
-    """Convert to 8-bit grey or RGB. Sixteen bits are divided by 257, whatever values an image happens to hold.
-
-    Raises:
-        ImageError: the image has 32-bit integers or floats, which have no range that stands for black to white.
-    """
-    if image.mode == mode and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
-        image = _eight_bit(image)
-    elif image.mode in ("I", "F"):
-        kind = "32-bit integers" if image.mode == "I" else "floating-point numbers"
-        raise ImageError(f"its pixels are {kind}, for which no range is defined: save it with 8 or 16 bits")
-    elif image.mode == "PA" or "transparency" in image.info:
-        image = image.convert("RGBA")
-    elif image.mode in ("LAB", "HSV", "La", "RGBa"):
-        image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGB"))
-    return image if image.mode == mode else image.convert(mode)
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    if _ORIENTED_BY.isdisjoint(image.info):
+        return None
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    except Exception:  # broken EXIF is no reason to refuse sound pixels, and fails in as many ways as a broken image
+        return None
 
 
-class _QuietPillow:
-    """How many threads are reading now, and the warning filters from before the first of them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._readers = 0
-        self._before: warnings.catch_warnings[None] | None = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._readers == 0:
-                self._before = warnings.catch_warnings()
-                self._before.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-            self._readers += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._readers -= 1
-            if self._readers == 0 and self._before is not None:
-                self._before.__exit__(None, None, None)
-
-
-_QUIET = _QuietPillow()
-
-
-def quiet_pillow() -> AbstractContextManager[None]:
-    """Ignore Pillow's warnings: what a file is good for is said by its pixels or by an ImageError.
-
-    ``warnings.catch_warnings`` alone is not safe in threads: one that leaves would undo what another still needs.
-    Hold this around many reads to pay for the filter once.
-    """
-    return _QUIET
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits, by the range of its format: 0 to 65535, or what a TIFF says of its samples."""
-    most = 65535
-    if image.format == "TIFF":
-        bits = image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (16,))[0]  # type: ignore[attr-defined]
-        most = (1 << bits) - 1
-    values = np.asarray(image).astype(np.uint32)
-    return Image.fromarray(((np.minimum(values, most) * 255 + most // 2) // most).astype(np.uint8))
-
-
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, max_pixels: int) -> str:
     """What went wrong, in one line, without the path and without the name of an object in memory."""
     if isinstance(error, UnidentifiedImageError):
         return "it is not an image of a known format, or its header is broken"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has too many pixels{_allow_more(max_pixels)}"
     if isinstance(error, MemoryError):
         return "there is not enough memory to decode it"
     if isinstance(error, OSError) and error.strerror:

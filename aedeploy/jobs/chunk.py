@@ -2,57 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from aedeploy.errors import ImageError
-from aedeploy.images.geometry import Geometry
-from aedeploy.images.read import read_image
-from aedeploy.jobs.spec import Failure, Settings, Source
+from aedeploy.images.geometry import Placement
+from aedeploy.jobs.spec import Failure, Member, Source
 from aedeploy.runtime.runner import Arrays
+
+
+@dataclass(kw_only=True, slots=True)
+class Row:
+    """One input of a chunk that is fine so far."""
+
+    source: Source
+    placement: Placement | None = None  # how it lies in what went into the graph; None: it is that, pixel for pixel
+    alpha: np.ndarray | None = None  # uint8 [H, W] of its own size, where it has transparency
+    depth: int = 8  # bits of its samples, 8 or 16
+    image: np.ndarray | None = None  # the output, finished: uint8 or uint16 [H, W, C]
+    content: bytes | None = None  # ``image`` as a file, where a sink keeps it until the commit
+    notes: dict[str, str] = field(default_factory=dict)  # for the output's metadata
 
 
 @dataclass(kw_only=True)
 class Chunk:
-    """What became of some inputs. The rows of ``arrays`` belong to ``ok``, one each, in order."""
+    """What became of some inputs. The first axis of ``arrays`` belongs to ``rows``, one each, in order."""
 
-    processed: Sequence[Source]
-    ok: list[Source]
+    members: list[Member]  # all inputs that were dealt with, fine or not
+    rows: list[Row]
     arrays: Arrays = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
 
-    def keep(self, good: np.ndarray, reason: str) -> None:
+    def keep(self, good: Iterable[bool] | np.ndarray, reason: str | Callable[[Row], str]) -> None:
         """Leave out the rows that are not ``good`` (bool [rows]): each becomes a failure."""
-        if good.all():
+        chosen = np.fromiter(good, bool, len(self.rows))
+        if chosen.all():
             return
-        self.failures += [
-            Failure(path=source.path, reason=reason) for source, fine in zip(self.ok, good, strict=True) if not fine
-        ]
-        self.ok = [source for source, fine in zip(self.ok, good, strict=True) if fine]
-        self.arrays = {name: array[good] for name, array in self.arrays.items()}
+        for row, fine in zip(self.rows, chosen, strict=True):
+            if not fine:
+                why = reason if isinstance(reason, str) else reason(row)
+                self.failures.append(Failure(path=row.source.path, reason=why))
+        self.rows = [row for row, fine in zip(self.rows, chosen, strict=True) if fine]
+        self.arrays = {name: array[chosen] for name, array in self.arrays.items()}
 
 
-def read_chunk(settings: Settings, geometry: Geometry, sources: Sequence[Source]) -> Chunk:
-    """Read images: ``pixels`` uint8 [n, H, W, C], and ``sizes`` int64 [n, 2], their own width and height.
-
-    An image that cannot be read is a failure of its own; the others keep their order.
-    """
-    chunk = Chunk(processed=sources, ok=[])
-    pixels = np.empty((len(sources), geometry.height, geometry.width, geometry.channels), np.uint8)
-    sizes = np.empty((len(sources), 2), np.int64)
-    for source in sources:
-        try:
-            image = read_image(f"{settings.root}/{source.file}", geometry.mode)
-            pixels[len(chunk.ok)] = geometry.apply(image)
-        except ImageError as error:
-            chunk.failures.append(Failure(path=source.path, reason=str(error)))
-            continue
-        sizes[len(chunk.ok)] = image.size
-        chunk.ok.append(source)
-    chunk.arrays = {"pixels": pixels[: len(chunk.ok)], "sizes": sizes[: len(chunk.ok)]}
-    return chunk
+def joined(chunks: Sequence[Chunk]) -> tuple[list[str], Arrays]:
+    """The paths of all rows, and their arrays, one after the other."""
+    full = [chunk for chunk in chunks if chunk.rows]
+    paths = [row.source.path for chunk in full for row in chunk.rows]
+    names = full[0].arrays if full else {}
+    return paths, {name: np.concatenate([chunk.arrays[name] for chunk in full]) for name in names}
 
 
 def finite_rows(array: np.ndarray) -> np.ndarray:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import asdict
 
 import numpy as np
 
 from aedeploy.bundle.manifest import Role
-from aedeploy.jobs.chunk import Chunk, finite_rows, read_chunk
+from aedeploy.jobs.chunk import Chunk, finite_rows
 from aedeploy.jobs.gate import ReadingGate
-from aedeploy.jobs.latents import LatentsContract, latents_files, write_latents
-from aedeploy.jobs.spec import Output, Settings, Source
-from aedeploy.runtime.codec import Codec
+from aedeploy.jobs.latents import LatentsContract
+from aedeploy.jobs.reading import ChunkReader
+from aedeploy.jobs.sinks.latents import LatentsSink
+from aedeploy.jobs.sources import ThreadContents
+from aedeploy.jobs.spec import Settings, Source, StageSeconds
+from aedeploy.jobs.stages import timed
+from aedeploy.runtime.codec import Codec, image_geometry
 
 ROLE: Role = "encoder"
 
@@ -25,38 +29,31 @@ class Work:
     """See jobs/shard.py."""
 
     def __init__(self, settings: Settings, codec: Codec) -> None:
-        self._settings = settings
         self._codec = codec
+        self._contents = ThreadContents(settings.origin)
+        geometry = image_geometry(codec.bundle, settings.reading.resize)
+        self._reader = ChunkReader(settings.reading, geometry, deep=codec.engine.pixels == "float32")
         # Of no image: the shapes alone.
         outputs = codec.encode_all([])
-        self._contract = LatentsContract(
+        contract = LatentsContract(
             bundle=codec.bundle.name,
             bundle_digest=codec.bundle.manifest.digest,
             graph_format=codec.graph_format,
             shapes={name: list(array.shape[1:]) for name, array in outputs.items()},
+            reading={key: asdict(settings.reading)[key] for key in ("decode", "resize")},
         )
+        self.sink = LatentsSink(settings, contract)
         row = sum(int(np.prod(array.shape[1:])) * array.itemsize for array in outputs.values())
         self.shard_images = max(1, min(_SHARD_IMAGES, _SHARD_BYTES // row))
 
-    def files(self, number: int) -> tuple[str, ...]:
-        return latents_files(self._settings.latent_format, number, self._contract.shapes)
-
-    def chunk(self, sources: Sequence[Source], gate: ReadingGate) -> Chunk:
-        with gate.reading(len(sources)):
-            chunk = read_chunk(self._settings, self._codec.geometry, sources)
-        if not chunk.ok:
+    def chunk(self, sources: Sequence[Source], gate: ReadingGate, seconds: StageSeconds) -> Chunk:
+        chunk = self._reader.read(self._contents.get(), sources, gate, seconds)
+        if not chunk.rows:
             return chunk
-        chunk.arrays = self._codec.run(ROLE, chunk.arrays["pixels"])
-        for name in list(chunk.arrays):
-            chunk.keep(finite_rows(chunk.arrays[name]), f"the encoder gave NaN or infinity in {name!r}")
+        with timed(seconds, "infer"):
+            chunk.arrays = self._codec.run(ROLE, chunk.arrays["pixels"])
+            for name in list(chunk.arrays):
+                chunk.keep(finite_rows(chunk.arrays[name]), f"the encoder gave NaN or infinity in {name!r}")
+        with timed(seconds, "write"):
+            self.sink.write(chunk)
         return chunk
-
-    def commit(self, number: int, chunks: Sequence[Chunk]) -> tuple[Output, ...]:
-        full = [chunk for chunk in chunks if chunk.ok]
-        if not full:
-            return ()
-        folder = Path(self._settings.output)
-        outputs = {name: np.concatenate([chunk.arrays[name] for chunk in full]) for name in full[0].arrays}
-        paths = [source.path for chunk in full for source in chunk.ok]
-        write_latents(folder, number, self._settings.latent_format, self._contract, paths, outputs)
-        return tuple(Output(file=name, bytes=(folder / name).stat().st_size) for name in self.files(number))

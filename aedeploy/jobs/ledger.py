@@ -1,68 +1,199 @@
 """What is done and what failed, in ``OUT/.aedeploy/ledger.jsonl``: append-only, one line a shard.
 
-The first line says what job it is and its fingerprint. A run whose shards have files of their own begins with their
-names, ``{"begun": [file, …]}``, so that what a killed run left is known as ours. Each other line is a finished shard,
-written after its outputs are in place: ``{"shard": 3, "outputs": [{"file", "bytes"}, …], "inputs": [[path, bytes,
-mtime_ns], …], "failures": [[path, reason], …]}``. Of an input in several lines, the last counts.
+The first line says what job it is, its fingerprint, and what was asked for. Before a shard writes files of its own,
+its number is noted, ``{"begun": 3}``, so that what a killed run left is known as ours. Each finished shard is a line, written after its outputs are on the disk: ``{"shard": 3, "at": seconds since 1970, "inputs":
+256, "outputs": [{"file", "bytes"}, …], "failures": [[path, reason], …], "members": …}``. ``members`` is zlib-compressed
+JSON in base64, columns of ``path``, ``bytes``, ``stamp`` and ``digest``. A run that came to the end of its inputs adds
+``{"listed": {…}}``, its counts.
+
+Of several processes at one output folder (``--shard i/n``) each has a ledger of its own, ``ledger-i-of-n.jsonl``;
+whoever reads, reads all. Of an input in several lines, the latest counts.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
+import threading
+import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from aedeploy.errors import JobError
-from aedeploy.jobs.spec import Output, ShardReport
+import numpy as np
 
-LEDGER_FILE = Path(".aedeploy") / "ledger.jsonl"
-_VERSION = 1
+from aedeploy.errors import JobError
+from aedeploy.jobs.spec import Failure, Member, Output, ShardReport, Source
+
+#: The folder in the output folder that is the job's own.
+OWN_FOLDER = ".aedeploy"
+LEDGER_FILE = Path(OWN_FOLDER) / "ledger.jsonl"
+_NAMES = re.compile(r"ledger(-(\d+)-of-(\d+))?\.jsonl")
+_VERSION = 2
 _BLOCK = 2**16
 
+#: One of n processes: which, and of how many.
+Part = tuple[int, int]
+WHOLE: Part = (0, 1)
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """What the ledger knows of one input."""
 
-    bytes: int
-    mtime_ns: int
-    ok: bool
-    shard: int
+def ledger_file(part: Part) -> Path:
+    """The ledger of one of n processes, relative to the output folder."""
+    return LEDGER_FILE if part[1] == 1 else LEDGER_FILE.with_name(f"ledger-{part[0]}-of-{part[1]}.jsonl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """A finished shard, as a ledger has it."""
+
+    number: int
+    at: float  # seconds since 1970
+    inputs: int
+    outputs: tuple[Output, ...]
+    failures: tuple[Failure, ...]
+    packed: str
+
+    def members(self) -> list[Member]:
+        """What the shard dealt with."""
+        columns = _unpacked(self.packed)
+        return [
+            Member(path=path, bytes=size, stamp=stamp, digest=digest)
+            for path, size, stamp, digest in zip(*columns, strict=True)
+        ]
 
 
 @dataclass(kw_only=True)
 class Record:
-    """A ledger as it was read."""
+    """All ledgers of an output folder, as they were read."""
 
     fingerprint: Mapping[str, Any]
-    entries: dict[str, Entry] = field(default_factory=dict)
-    outputs: dict[int, tuple[Output, ...]] = field(default_factory=dict)  # of every shard
-    files: set[str] = field(default_factory=set)  # all that a run wrote, or was about to write, in the output folder
+    request: Mapping[str, Any]
+    began: float = 0.0  # seconds since 1970
+    shards: list[Shard] = field(default_factory=list)  # in the order of their ends
+    begun: dict[Part, set[int]] = field(default_factory=dict)  # numbers of shards, by the process that had them
+    listed: dict[Part, dict[str, Any]] = field(default_factory=dict)  # counts of the last run that saw all inputs
+
+    @property
+    def outputs(self) -> dict[int, tuple[Output, ...]]:
+        """The files of every shard."""
+        return {shard.number: shard.outputs for shard in self.shards}
+
+    def numbers(self) -> set[int]:
+        """Of all shards that are finished or were begun."""
+        return {shard.number for shard in self.shards}.union(*self.begun.values())
 
 
-def read_ledger(output: Path) -> Record | None:
-    """What an earlier run left in ``output``, or None where none did.
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What the ledgers know of some inputs, one element each."""
+
+    known: np.ndarray  # bool
+    ok: np.ndarray  # bool
+    same: np.ndarray  # bool: size and stamp are as they were
+    bytes: np.ndarray  # int64, as they were
+    digest: np.ndarray  # uint64, 0 where none is known
+    shard: np.ndarray  # int64
+
+
+class Known:
+    """Every input that a ledger knows, by the hash of its path: 41 bytes an input, whatever its path's length.
+
+    The hash has 64 bits and lives in this process only. Two paths that share one, once in 10¹³ pairs, are found by
+    their sizes and times: one of them is then said to have changed.
+    """
+
+    def __init__(self, record: Record | None) -> None:
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in ("key", "bytes", "stamp", "digest", "ok", "shard")}
+        for shard in record.shards if record else ():
+            paths, sizes, stamps, digests = _unpacked(shard.packed)
+            failed = {failure.path for failure in shard.failures}
+            parts["key"].append(_keys(paths))
+            parts["bytes"].append(np.array(sizes, np.int64))
+            parts["stamp"].append(np.array(stamps, np.int64))
+            parts["digest"].append(np.array([int(digest or "0", 16) for digest in digests], np.uint64))
+            parts["ok"].append(np.array([path not in failed for path in paths], bool))
+            parts["shard"].append(np.full(len(paths), shard.number, np.int64))
+        columns = {name: np.concatenate(arrays) if arrays else np.zeros(0) for name, arrays in parts.items()}
+        # Stable, so that of equal keys the latest is the last.
+        order = np.argsort(columns["key"], kind="stable")
+        self._columns = {name: column[order] for name, column in columns.items()}
+
+    def __len__(self) -> int:
+        return len(self._columns["key"])
+
+    def latest(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of every input, once: whether it is ok (bool), and the shard that dealt with it last (int64)."""
+        keys = self._columns["key"]
+        last = np.append(keys[1:] != keys[:-1], np.ones(min(1, len(keys)), bool))
+        return self._columns["ok"][last].astype(bool), self._columns["shard"][last].astype(np.int64)
+
+    def standing(self, sources: Sequence[Source]) -> Standing:
+        """What is known of some inputs."""
+        keys = _keys([source.path for source in sources])
+        sizes = np.array([source.bytes for source in sources], np.int64)
+        stamps = np.array([source.stamp for source in sources], np.int64)
+        if len(self) == 0:
+            none = np.zeros(len(sources), bool)
+            zeros = np.zeros(len(sources), np.int64)
+            return Standing(known=none, ok=none, same=none, bytes=zeros, digest=zeros.astype(np.uint64), shard=zeros)
+        last = np.searchsorted(self._columns["key"], keys, side="right") - 1
+        found = {name: column[np.maximum(last, 0)] for name, column in self._columns.items()}
+        known = (last >= 0) & (found["key"] == keys)
+        return Standing(
+            known=known,
+            ok=known & found["ok"],
+            same=known & (found["bytes"] == sizes) & (found["stamp"] == stamps),
+            bytes=found["bytes"],
+            digest=found["digest"],
+            shard=found["shard"],
+        )
+
+
+def read_ledgers(output: Path) -> Record | None:
+    """What earlier runs left in ``output``, or None where none did.
 
     Raises:
-        JobError: the ledger cannot be read. A last line that a killed process had not finished is left out.
+        JobError: a ledger cannot be read. A last line that a killed process had not finished is left out.
     """
-    path = output / LEDGER_FILE
-    if not path.exists():
-        return None
+    record = None
+    for path in ledger_paths(output):
+        record = _read(path, record)
+    if record is not None:
+        record.shards.sort(key=lambda shard: shard.at)
+    return record
+
+
+def ledger_paths(output: Path) -> list[Path]:
+    """Every ledger in an output folder."""
+    folder = output / OWN_FOLDER
+    try:
+        return sorted(folder / name for name in os.listdir(folder) if _NAMES.fullmatch(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _read(path: Path, record: Record | None) -> Record | None:
     lines = _lines(path)
     try:
         header = next(lines)
         if header["aedeploy_ledger"] != _VERSION:
             raise JobError(f"{path} is of another release of aedeploy: use that one, or --overwrite to start again.")
-        record = Record(fingerprint=header["fingerprint"])
+        if record is None:
+            record = Record(fingerprint=header["fingerprint"], request=header["request"], began=header.get("at", 0.0))
+        elif record.fingerprint != header["fingerprint"]:
+            raise JobError(f"{path} is of another job than the ledger beside it: pass --overwrite to start again.")
+        match = _NAMES.fullmatch(path.name)
+        assert match is not None
+        part = (int(match[2]), int(match[3])) if match[1] else WHOLE
         for line in lines:
-            _add(record, line)
+            _add(record, line, part)
     except StopIteration:
-        return None
+        return record
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise JobError(
             f"{path} is damaged ({error!r}): pass --overwrite to start again, or name another folder."
@@ -70,10 +201,10 @@ def read_ledger(output: Path) -> Record | None:
     return record
 
 
-def ledger_state(output: Path) -> tuple[int, int] | None:
-    """What changes whenever anybody writes to the ledger in ``output``; None while there is nothing in it."""
+def ledger_state(output: Path, part: Part = WHOLE) -> tuple[int, int] | None:
+    """What changes whenever anybody writes to that ledger in ``output``; None while there is nothing in it."""
     try:
-        status = (output / LEDGER_FILE).stat()
+        status = (output / ledger_file(part)).stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     return (status.st_size, status.st_mtime_ns) if status.st_size else None
@@ -86,57 +217,100 @@ def _lines(path: Path) -> Iterator[Any]:
                 yield json.loads(line)
 
 
-def _add(record: Record, line: Mapping[str, Any]) -> None:
+def _add(record: Record, line: Mapping[str, Any], part: Part) -> None:
     if "begun" in line:
-        record.files.update(line["begun"])
-        return
-    failed = {path for path, _ in line["failures"]}
-    for path, size, mtime_ns in line["inputs"]:
-        record.entries[path] = Entry(bytes=size, mtime_ns=mtime_ns, ok=path not in failed, shard=line["shard"])
-    record.outputs[line["shard"]] = tuple(Output(**output) for output in line["outputs"])
+        record.begun.setdefault(part, set()).add(int(line["begun"]))
+    elif "listed" in line:
+        record.listed[part] = line["listed"]
+    else:
+        record.shards.append(
+            Shard(
+                number=int(line["shard"]),
+                at=float(line["at"]),
+                inputs=int(line["inputs"]),
+                outputs=tuple(Output(**output) for output in line["outputs"]),
+                failures=tuple(Failure(path=path, reason=reason) for path, reason in line["failures"]),
+                packed=str(line["members"]),
+            )
+        )
+
+
+def _packed(members: Sequence[Member]) -> str:
+    columns = [
+        [member.path for member in members],
+        [member.bytes for member in members],
+        [member.stamp for member in members],
+        [member.digest for member in members],
+    ]
+    # In ASCII: a path that is not UTF-8 is then written too, and read back as it was.
+    return base64.b64encode(zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 1)).decode()
+
+
+def _unpacked(packed: str) -> tuple[list[str], list[int], list[int], list[str]]:
+    try:
+        paths, sizes, stamps, digests = json.loads(zlib.decompress(base64.b64decode(packed)))
+    except (ValueError, zlib.error) as error:
+        raise JobError(f"The ledger is damaged ({error}): pass --overwrite to start again.") from None
+    return paths, sizes, stamps, digests
+
+
+def _keys(paths: Sequence[str]) -> np.ndarray:
+    return np.fromiter((hash(path) for path in paths), np.int64, len(paths))
 
 
 class LedgerWriter:
-    """The ledger, held by one process at a time.
+    """The ledger of one process, or of one of several, held while it is open.
 
     Raises:
         JobError: another process has it.
         OSError: it cannot be written; what was in it before is still there and whole.
     """
 
-    def __init__(self, output: Path) -> None:
-        path = output / LEDGER_FILE
+    def __init__(self, output: Path, part: Part = WHOLE) -> None:
+        path = output / ledger_file(part)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        self._appending = threading.Lock()
         try:
-            self._lock(output)
+            _lock(self._file, output)
         except BaseException:
             os.close(self._file)
             raise
 
-    def begin(self, fingerprint: Mapping[str, Any], files: Sequence[str] = (), *, restart: bool = False) -> None:
-        """Go on where an earlier run ended, or start: always, with ``restart``. ``files`` are about to be written."""
+    def begin(self, fingerprint: Mapping[str, Any], request: Mapping[str, Any], *, restart: bool = False) -> None:
+        """Go on where an earlier run ended, or start: always, with ``restart``."""
         if restart:
             os.ftruncate(self._file, 0)
         self._drop_unfinished_line()
         if os.fstat(self._file).st_size == 0:
-            self._append({"aedeploy_ledger": _VERSION, "fingerprint": dict(fingerprint)})
-        if files:
-            self._append({"begun": list(files)})
+            header = {"aedeploy_ledger": _VERSION, "at": round(time.time(), 3)}
+            self._append({**header, "fingerprint": dict(fingerprint), "request": dict(request)})
+
+    def begun(self, number: int) -> None:
+        """Say that the files of this shard are about to be written."""
+        self._append({"begun": number})
 
     def add(self, report: ShardReport) -> None:
         """Commit a shard: on the disk when this returns."""
         self._append(
             {
                 "shard": report.number,
+                "at": round(time.time(), 3),
+                "inputs": len(report.members),
                 "outputs": [asdict(output) for output in report.outputs],
-                "inputs": [[source.path, source.bytes, source.mtime_ns] for source in report.processed],
                 "failures": [[failure.path, failure.reason] for failure in report.failures],
+                "members": _packed(report.members),
             }
         )
 
+    def listed(self, counts: Mapping[str, Any]) -> None:
+        """All inputs were seen."""
+        self._append({"listed": dict(counts)})
+
     def close(self) -> None:
-        os.close(self._file)
+        with self._appending:  # a listing that goes on for a moment must not write to whatever has this number next
+            os.close(self._file)
+            self._file = -1
 
     def __enter__(self) -> Self:
         return self
@@ -147,8 +321,11 @@ class LedgerWriter:
         self.close()
 
     def _append(self, value: Mapping[str, Any]) -> None:
-        # In ASCII: a path that is not UTF-8 is then written too, and read back as it was.
         line = json.dumps(value, separators=(",", ":")).encode() + b"\n"
+        with self._appending:
+            self._write(line)
+
+    def _write(self, line: bytes) -> None:
         size = os.lseek(self._file, 0, os.SEEK_END)
         try:
             while line:
@@ -160,7 +337,7 @@ class LedgerWriter:
 
     def _drop_unfinished_line(self) -> None:
         """Cut off what a killed process had written of its last line."""
-        end = os.fstat(self._file).st_size
+        size = end = os.fstat(self._file).st_size
         while end > 0:
             start = max(0, end - _BLOCK)
             os.lseek(self._file, start, os.SEEK_SET)
@@ -169,14 +346,31 @@ class LedgerWriter:
                 end = start + newline + 1
                 break
             end = start
-        os.ftruncate(self._file, end)
+        if end < size:
+            os.ftruncate(self._file, end)
 
-    def _lock(self, output: Path) -> None:
-        try:
-            import fcntl
-        except ImportError:  # Windows: whoever starts two jobs on one folder there is not stopped
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise JobError(f"Another job is writing to {output}: wait for it to end, or name another folder.") from None
+
+def is_held(path: Path) -> bool:
+    """Whether a process that runs has this ledger."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        _lock(file, path)
+    except JobError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def _lock(file: int, output: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows: whoever starts two jobs on one folder there is not stopped
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise JobError(f"Another job is writing to {output}: wait for it to end, or name another folder.") from None

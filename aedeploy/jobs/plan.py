@@ -1,114 +1,151 @@
-"""What is left to do, as shards; and every reason not to begin, before anything is written."""
+"""What there is to do; and every reason not to begin, before anything is written."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import count, groupby, islice
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aedeploy.errors import ConfigError, JobError
-from aedeploy.jobs.ledger import LEDGER_FILE, Record, ledger_state, read_ledger
-from aedeploy.jobs.outputs import check_collisions, check_folders, check_inputs_kept, image_output
+from aedeploy.errors import ConfigError, JobError, NothingToDoError
+from aedeploy.images.read import EXTENSIONS
+from aedeploy.jobs.cut import Cutter, Seen, free_numbers
+from aedeploy.jobs.guard import Guard
+from aedeploy.jobs.ledger import (
+    OWN_FOLDER,
+    Known,
+    Record,
+    is_held,
+    ledger_file,
+    ledger_paths,
+    ledger_state,
+    read_ledgers,
+)
+from aedeploy.jobs.outputs import check_folders, image_output
 from aedeploy.jobs.request import JobRequest
 from aedeploy.jobs.shard import JOBS, Work, open_work
-from aedeploy.jobs.sources import Inputs, image_inputs, latents_inputs
-from aedeploy.jobs.spec import Failure, Settings, ShardSpec, Source
+from aedeploy.jobs.sources import Group, find_origin, list_inputs, load_source
+from aedeploy.jobs.spec import Origin, Scoring, Settings, Source
 from aedeploy.runtime.codec import auto_batch_size, image_geometry
 from aedeploy.runtime.cores import available_cores
 from aedeploy.runtime.open import choose_engine
 
-# Of one shard. By the shard and not by the machine: the same shard gives the same bytes everywhere.
-_LEAST_CHUNKS = 16
-
 _START_AGAIN = "pass --overwrite to start again, or name another folder"
 
+#: Kinds of sources that are files of this machine.
+_LOCAL = ("folder", "files", "latents")
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(kw_only=True)
 class Plan:
-    """A job, ready to run."""
+    """A job, ready to run, once."""
 
     request: JobRequest
     settings: Settings
-    workers: int
-    shards: tuple[ShardSpec, ...]
-    done_before: int  # inputs that an earlier run finished
-    failures: tuple[Failure, ...]  # inputs that are known already to give no output
-    others: tuple[str, ...]  # files that are no inputs by their names
-    files: tuple[str, ...]  # what the shards will write together, in the output folder
-    stale: tuple[str, ...]  # outputs of earlier runs that go, relative to the output folder
+    workers: int  # 0: as many as the cluster has
+    work: Work
+    cutter: Cutter
+    record: Record | None  # of earlier runs, also where --overwrite is not to go on from it
+    kept: set[int]  # numbers of earlier shards whose outputs are there
     ledger: tuple[int, int] | None  # as it was before it was read
 
     @property
-    def left(self) -> int:
-        """How many inputs there are to do."""
-        return sum(len(shard.sources) for shard in self.shards)
-
-    @property
-    def inputs(self) -> int:
-        """How many files (decode: rows) were seen."""
-        return self.left + self.done_before + len(self.failures) + len(self.others)
+    def seen(self) -> Seen:
+        """What the listing came to so far."""
+        return self.cutter.seen
 
 
-def plan_job(request: JobRequest) -> Plan:
-    """List the inputs, hold them against what is done, and open the graph. Nothing is written.
+def _refuse(reason: str) -> None:
+    raise ConfigError(reason)
+
+
+def plan_job(request: JobRequest, refuse: Callable[[str], None] = _refuse) -> Plan:
+    """Find the inputs, hold the first of them against what is done, and open the graph. Nothing is written.
+
+    ``refuse`` is told what is wrong with the inputs; where it does not raise, these are failures of the job.
 
     Raises:
         ConfigError: the input does not exist, the output folder is in it or holds other files, two inputs would
             write one file, or an input, the bundle or a setting changed since an earlier run in that folder.
         NothingToDoError: nothing matched the input.
-        BundleError, BackendError, MissingDependencyError: the graph cannot run.
+        BundleError, BackendError, MissingDependencyError: the graph cannot run, or the input cannot be read here.
         JobError: the ledger of the earlier run cannot be read.
     """
-    inputs = _inputs(request)
-    check_folders(request.source, request.output)
-    if request.job != "encode":
-        check_collisions((source.path for source in inputs.sources), request.names)
-        check_inputs_kept(request.source, inputs.root, inputs.sources, request.output)
-    settings = _settings(request, inputs.root)
-    ledger = ledger_state(request.output)
+    text = str(request.source)
+    origin: Origin = load_source("latents").find(text) if request.job == "decode" else find_origin(text)
+    if origin.kind in _LOCAL:
+        check_folders(Path(origin.location), request.output)
+    settings = _settings(request, origin)
+    ledger = ledger_state(request.output, request.part)
     earlier = _earlier(request)
     record = None if request.overwrite else earlier
-    if record is None:
-        kept: frozenset[int] = frozenset()
-        new, again = list(inputs.sources), list[Source]()
-    else:
-        _check_same(record, settings, inputs, request.output)
-        kept = frozenset(_shards_still_there(record, request.output))
-        new, again = _left(inputs.sources, record, kept, settings)
+    if record is not None:
+        settings = _same(record, settings, request)
+    kept = set(_shards_still_there(record, request.output)) if record else set()
     work = open_work(settings)
-    # What failed before is done last and apart, so that the other shards are what they would have been without it.
-    parts = [*_parts(new, work.shard_images, settings), *_parts(again, work.shard_images, settings)]
-    numbers = list(islice(_free_numbers(work, request, earlier), len(parts)))
+    cutter = Cutter(
+        settings=settings,
+        groups=_listing(request, origin),
+        known=Known(record),
+        kept=kept,
+        numbers=_numbers(work, request, earlier),
+        part=request.part,
+        shard_images=work.shard_images,
+        batch_size=request.batch_size,
+        most_images=auto_batch_size(image_geometry(request.bundle)),
+        guard=_guard(request, origin),
+    )
+    cutter.look_ahead(refuse)
+    if cutter.found_nothing:
+        raise _nothing(request, cutter)
     return Plan(
         request=request,
         settings=settings,
-        workers=request.workers or available_cores(),
-        shards=tuple(_shard(request, settings, *pair) for pair in zip(numbers, parts, strict=True)),
-        done_before=len(inputs.sources) - len(new) - len(again),
-        failures=inputs.failures,
-        others=inputs.others,
-        files=tuple(file for number in numbers for file in work.files(number)),
-        stale=tuple(_stale(request, earlier, kept)) if earlier else (),
+        workers=request.workers or (0 if request.engine == "ray" else available_cores()),
+        work=work,
+        cutter=cutter,
+        record=earlier,
+        kept=kept,
         ledger=ledger,
     )
 
 
-def _inputs(request: JobRequest) -> Inputs:
-    return latents_inputs(request.source, request.bundle) if request.job == "decode" else image_inputs(request.source)
+def _listing(request: JobRequest, origin: Origin) -> Iterator[Group]:
+    if origin.kind == "latents":
+        groups: Iterator[Group] = load_source("latents").listing(origin, request.selection, request.bundle)
+        return groups
+    return list_inputs(origin, request.selection)
 
 
-def _settings(request: JobRequest, root: Path) -> Settings:
+def _guard(request: JobRequest, origin: Origin) -> Callable[[Sequence[Source]], None]:
+    """What looks at some more inputs before an output of them is written: none may land among the inputs."""
+    if request.job == "encode" or origin.kind not in _LOCAL:
+        return lambda sources: None
+    return Guard(Path(origin.location), request.output).look
+
+
+def _settings(request: JobRequest, origin: Origin) -> Settings:
     bundle = request.bundle
     engine = choose_engine(bundle, backend=request.backend, format=request.model_format, pixels=request.pixels)
     graph = None
     if engine.format is not None:
         role = JOBS[request.job].ROLE
         graph = bundle.graph(role, engine.format, engine.pixels, allow_failed=request.allow_failed)
+    any_size = (
+        request.job in ("reconstruct", "denoise")
+        and bundle.manifest.image.dynamic_size
+        and request.size == "original"
+        and request.resize == "exact"
+    )
+    if request.tile is not None and not any_size:
+        raise ConfigError(
+            "--tile is for models that take images of any size, whole: "
+            + ("leave out --size and --resize." if bundle.manifest.image.dynamic_size else f"{bundle.name!r} does not.")
+        )
+    number, of = request.part
     return Settings(
         job=request.job,
-        root=str(root),
+        origin=origin,
         output=str(request.output),
         bundle=str(bundle.path),
         bundle_digest=bundle.manifest.digest,
@@ -118,22 +155,36 @@ def _settings(request: JobRequest, root: Path) -> Settings:
         pixels=engine.pixels,
         device=request.device,
         allow_failed=request.allow_failed,
+        reading=request.reading,
         latent_format=request.latent_format,
+        latent_dtype=request.latent_dtype,
+        images=request.images,
+        container=request.container,
         size=request.size,
         names=request.names,
+        any_size=any_size,
+        tile=request.tile,
+        scratch=str(request.output / OWN_FOLDER / f"partial-{number}-of-{of}"),
+        scoring=Scoring(heatmaps=request.heatmaps) if request.score else None,
     )
 
 
 def _earlier(request: JobRequest) -> Record | None:
     """What an earlier run left. A folder without a ledger must be empty: what is in it is somebody's own."""
+    for path in ledger_paths(request.output):
+        if path.name != ledger_file(request.part).name and _of(path.name) != request.part[1] and is_held(path):
+            raise JobError(
+                f"Another job is writing to {request.output}, as one of another number of processes: "
+                "wait for it to end, or name another folder."
+            )
     try:
-        record = read_ledger(request.output)
+        record = read_ledgers(request.output)
     except JobError:
         if not request.overwrite:
             raise
         return None
     if record is None and not request.overwrite and request.output.is_dir():
-        found = next((name for name in sorted(os.listdir(request.output)) if name != LEDGER_FILE.parts[0]), None)
+        found = next((name for name in sorted(os.listdir(request.output)) if name != OWN_FOLDER), None)
         if found is not None:
             raise ConfigError(
                 f"--out {request.output} holds files that no job wrote, such as {found}: name a new or empty folder, "
@@ -142,35 +193,43 @@ def _earlier(request: JobRequest) -> Record | None:
     return record
 
 
-def _check_same(record: Record, settings: Settings, inputs: Inputs, output: Path) -> None:
-    """Refuse to mix what another bundle, other settings or other contents made."""
+def _of(ledger: str) -> int:
+    return int(ledger.removesuffix(".jsonl").rpartition("-")[2]) if "-of-" in ledger else 1
+
+
+_WORDS = {
+    "job": "a job of another kind",
+    "bundle_digest": "another bundle",
+    "graph_sha256": "another export of the graph",
+    "backend": "another backend",
+    "reading": "another way to read images (--resize, --decode)",
+    "latent_format": "another --format",
+    "latent_dtype": "another --dtype",
+    "images": "another way to write images (--image-format, --quality, --compression)",
+    "container": "another --container",
+    "size": "another --size",
+    "any_size": "another --size",
+    "names": "another --names",
+    "tile": "another --tile",
+    "scoring": "other options of --score",
+}
+
+
+def _same(record: Record, settings: Settings, request: JobRequest) -> Settings:
+    """Refuse to mix what another bundle or other settings made. An automatic tile is the one that was begun with."""
+    if request.tile is None and settings.any_size:
+        settings = replace(settings, tile=record.fingerprint.get("tile"))
     now = settings.fingerprint()
-    for key, words in {
-        "job": "a job of another kind",
-        "bundle_digest": "another bundle",
-        "graph_sha256": "another export of the graph",
-        "backend": "another backend",
-        "latent_format": "another --format",
-        "size": "another --size",
-        "names": "another --names",
-    }.items():
+    for key, words in _WORDS.items():
         before, after = record.fingerprint.get(key), now.get(key)
         if before != after:
-            # Twelve characters of a digest tell enough.
-            raise ConfigError(f"{output} was begun with {words} ({before!s:.12}, now {after!s:.12}): {_START_AGAIN}.")
-    changed = [
-        source.path
-        for source in inputs.sources
-        if (entry := record.entries.get(source.path))
-        and entry.ok
-        # One that failed may well have been repaired.
-        and (entry.bytes, entry.mtime_ns) != (source.bytes, source.mtime_ns)
-    ]
-    if changed:
-        raise ConfigError(
-            f"{len(changed):,} of the inputs that are done in {output} changed since, such as {changed[0]}: "
-            f"{_START_AGAIN}."
-        )
+            told = f" ({_told(before)}, now {_told(after)})" if not isinstance(before, dict) else ""
+            raise ConfigError(f"{request.output} was begun with {words}{told}: {_START_AGAIN}.")
+    return settings
+
+
+def _told(value: object) -> str:
+    return f"{value!s:.12}"  # twelve characters of a digest tell enough
 
 
 def _shards_still_there(record: Record, output: Path) -> Iterator[int]:
@@ -182,54 +241,58 @@ def _shards_still_there(record: Record, output: Path) -> Iterator[int]:
             continue
 
 
-def _free_numbers(work: Work, request: JobRequest, earlier: Record | None) -> Iterator[int]:
-    """Numbers of shards that are not taken: neither by an earlier run, nor by files that somebody else put there."""
-    strangers = set(os.listdir(request.output)) - earlier.files if earlier else set()
-    done = earlier.outputs if earlier and not request.overwrite else {}
-    return (number for number in count() if number not in done and strangers.isdisjoint(work.files(number)))
+def _numbers(work: Work, request: JobRequest, earlier: Record | None) -> Iterator[int]:
+    """Numbers of shards that are taken neither by an earlier run, nor by files that somebody else put there."""
+    mine = {name for number in earlier.numbers() for name in work.sink.files(number)} if earlier else set()
+    strangers = set(os.listdir(request.output)) - mine if request.output.is_dir() and work.sink.files(0) else set()
+    taken = set(earlier.outputs) if earlier and not request.overwrite else set()
+    return free_numbers(taken, request.part, lambda number: not strangers.isdisjoint(work.sink.files(number)))
 
 
-def _left(
-    sources: Sequence[Source], record: Record, kept: frozenset[int], settings: Settings
-) -> tuple[list[Source], list[Source]]:
-    """The sources that are not done, and those that failed before."""
-    new, again = [], []
-    for source in sources:
-        entry = record.entries.get(source.path)
-        if entry is None:
-            new.append(source)
-        elif not entry.ok:
-            again.append(source)
-        elif entry.shard not in kept or not _own_output_there(source, settings):
-            new.append(source)
-    return new, again
+def _nothing(request: JobRequest, cutter: Cutter) -> NothingToDoError:
+    for _ in cutter.shards():
+        pass
+    seen = cutter.seen
+    if request.job == "decode":
+        return NothingToDoError(f"There are no latents in {request.source}: decode reads what  aedeploy encode  wrote.")
+    what = f"{seen.others:,} other files, such as {min(seen.other_names)}" if seen.others else "it is empty"
+    if request.selection.include or request.selection.exclude:
+        return NothingToDoError(f"No image in {request.source} is left by --include and --exclude ({what}).")
+    known = ", ".join(sorted(EXTENSIONS))
+    return NothingToDoError(f"There is no image in {request.source} ({what}): known are {known}.")
 
 
-def _own_output_there(source: Source, settings: Settings) -> bool:
-    if settings.job == "encode":
-        return True
-    return os.path.exists(f"{settings.output}/{image_output(source.path, settings.names)}")  # noqa: PTH110 - a million
-
-
-def _parts(sources: Sequence[Source], images: int, settings: Settings) -> Iterator[tuple[Source, ...]]:
-    """Shards of ``images`` sources; one of decode stays within one latents file."""
-    groups = groupby(sources, key=lambda source: source.file if settings.job == "decode" else None)
-    for _, group in groups:
-        while part := tuple(islice(group, images)):
-            yield part
-
-
-def _shard(request: JobRequest, settings: Settings, number: int, sources: tuple[Source, ...]) -> ShardSpec:
-    """A shard, its batch size as asked; else what suits the model, but enough chunks for many threads."""
-    most = auto_batch_size(image_geometry(request.bundle))
-    batch_size = request.batch_size or min(most, max(1, len(sources) // _LEAST_CHUNKS))
-    return ShardSpec(settings=settings, number=number, sources=sources, batch_size=batch_size)
-
-
-def _stale(request: JobRequest, earlier: Record, kept: frozenset[int]) -> Iterator[str]:
+def stale_outputs(plan: Plan) -> Iterator[str]:
     """Outputs of earlier runs that are no longer vouched for: those of killed or altered shards, or all of them."""
-    vouched = {file.file for number in kept for file in earlier.outputs[number]}
-    yield from (earlier.files - vouched).intersection(os.listdir(request.output))
-    names = earlier.fingerprint.get("names")
-    if request.overwrite and names is not None:
-        yield from (image_output(path, names) for path, entry in earlier.entries.items() if entry.ok)
+    earlier, request = plan.record, plan.request
+    if earlier is None:
+        return
+    vouched = {file.file for number in plan.kept for file in earlier.outputs[number]}
+    begun = earlier.numbers() if request.overwrite or request.part[1] == 1 else earlier.begun.get(request.part, set())
+    there = set(os.listdir(request.output))
+    for number in sorted(begun):
+        yield from (name for name in plan.work.sink.files(number) if name in there and name not in vouched)
+    yield from (
+        file.file
+        for shard in earlier.shards
+        if request.overwrite
+        for file in shard.outputs
+        if file.file in there and file.file not in vouched
+    )
+    names, images = earlier.fingerprint.get("names"), earlier.fingerprint.get("images")
+    if request.overwrite and names is not None and images is not None:
+        yield from _own_outputs(earlier, names, images)
+
+
+def _own_outputs(earlier: Record, names: str, images: dict[str, object]) -> Iterator[str]:
+    """The images that an earlier job wrote, each a file of its own."""
+    from aedeploy.images.write import ImageOptions
+
+    if earlier.fingerprint.get("container") != "tree":
+        return
+    extension = ImageOptions(**images).extension  # type: ignore[arg-type]
+    for shard in earlier.shards:
+        failed = {failure.path for failure in shard.failures}
+        for member in shard.members():
+            if member.path not in failed:
+                yield image_output(member.path, names, extension)  # type: ignore[arg-type]

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from aedeploy.errors import JobError
-from aedeploy.jobs.engines import Progress, local
-from aedeploy.jobs.ledger import LedgerWriter, ledger_state
-from aedeploy.jobs.outputs import is_inside, remove_partials
-from aedeploy.jobs.plan import Plan
+from aedeploy.files import PARTIAL_SUFFIX
+from aedeploy.jobs.engines import ENGINES, EngineOptions, Note, Progress
+from aedeploy.jobs.ledger import LEDGER_FILE, LedgerWriter, ledger_paths, ledger_state
+from aedeploy.jobs.outputs import is_inside, scratch_of
+from aedeploy.jobs.plan import Plan, stale_outputs
 from aedeploy.jobs.shard import open_work
-from aedeploy.jobs.spec import Failure
+from aedeploy.jobs.spec import Failure, ShardReport, StageSeconds
+from aedeploy.names import load_named
+
+# Before a share of failures is judged, so many inputs are looked at.
+_BEFORE_A_SHARE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +39,11 @@ class Summary:
     images_per_second: float
     output: str
     failures: tuple[Failure, ...]
-
-    @property
-    def complete(self) -> bool:
-        return self.ok + self.skipped + self.failed == self.inputs
+    others: int  # of the skipped, those that are no input
+    other_names: tuple[str, ...]  # the first of them
+    stages: StageSeconds  # of all workers together
+    notes: tuple[str, ...]
+    complete: bool  # everything was listed, and each input is ok, skipped or failed
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -45,70 +53,172 @@ class Summary:
 class _Tally:
     ok: int = 0
     failures: list[Failure] = field(default_factory=list)
+    seconds: StageSeconds = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
-def run_job(plan: Plan, stop: threading.Event | None = None) -> Iterator[Progress | Summary]:
+def run_job(plan: Plan, stop: threading.Event | None = None) -> Iterator[Progress | Note | Summary]:
     """Run what is left of a job. When ``stop`` is set, what was begun is finished and committed.
 
     Leaving the loop early does the same, but for the shards in flight, which are lost.
 
     Raises:
-        JobError: the outputs or the ledger cannot be written; what was finished before is committed.
+        JobError: the outputs or the ledger cannot be written, or more inputs failed than are allowed; what was
+            finished before is committed.
         BackendError: a graph failed.
     """
     began = time.perf_counter()
-    tally = _Tally(failures=list(plan.failures))
-    if plan.shards or plan.stale:
-        try:
-            yield from _carry_out(plan, stop or threading.Event(), tally)
-        except OSError as error:
-            raise JobError(
-                f"Writing to {plan.request.output} failed: {error.strerror or error}. What was finished is kept: "
-                "put that right, and the same command goes on."
-            ) from error
-        finally:
-            open_work.cache_clear()
-    seconds = time.perf_counter() - began
-    yield Summary(
+    tally = _Tally()
+    try:
+        yield from _carry_out(plan, stop or threading.Event(), tally)
+    except OSError as error:
+        raise JobError(
+            f"Writing to {plan.request.output} failed: {error.strerror or error}. What was finished is kept: "
+            "put that right, and the same command goes on."
+        ) from error
+    finally:
+        open_work.cache_clear()
+        _leave(plan)
+    yield _summary(plan, tally, time.perf_counter() - began)
+
+
+def _summary(plan: Plan, tally: _Tally, seconds: float) -> Summary:
+    seen = plan.seen
+    failures = (*seen.failures, *tally.failures)
+    skipped = seen.done + seen.others
+    inputs = seen.inputs + seen.others
+    return Summary(
         job=plan.settings.job,
         bundle=plan.request.bundle.name,
-        inputs=plan.inputs,
+        inputs=inputs,
         ok=tally.ok,
-        skipped=plan.done_before + len(plan.others),
-        failed=len(tally.failures),
+        skipped=skipped,
+        failed=len(failures),
         seconds=round(seconds, 3),
         images_per_second=round(tally.ok / seconds, 1),
         output=str(plan.request.output),
-        failures=tuple(tally.failures),
+        failures=failures,
+        others=seen.others,
+        other_names=tuple(seen.other_names),
+        stages={stage: round(spent, 3) for stage, spent in sorted(tally.seconds.items())},
+        notes=tuple(tally.notes),
+        complete=seen.complete and tally.ok + skipped + len(failures) == inputs,
     )
 
 
-def _carry_out(plan: Plan, stop: threading.Event, tally: _Tally) -> Iterator[Progress]:
-    output = plan.request.output
+def _carry_out(plan: Plan, stop: threading.Event, tally: _Tally) -> Iterator[Progress | Note]:
+    output, request = plan.request.output, plan.request
     output.mkdir(parents=True, exist_ok=True)
-    with LedgerWriter(output) as ledger:
-        if ledger_state(output) != plan.ledger:
+    with LedgerWriter(output, request.part) as ledger:
+        if ledger_state(output, request.part) != plan.ledger:
             raise JobError(f"Another job wrote to {output} meanwhile: run this again.")
         # Before the ledger is emptied: killed in between, it still knows what is to be removed.
         _clear(output, plan)
-        ledger.begin(plan.settings.fingerprint(), plan.files, restart=plan.request.overwrite)
+        ledger.begin(plan.settings.fingerprint(), request.recorded(), restart=request.overwrite)
+        begun = _Begun(plan, ledger)
+        options = EngineOptions(
+            settings=plan.settings,
+            workers=plan.workers,
+            stop=stop,
+            processes=request.processes,
+            address=request.address,
+        )
         error = None
-        for event in local.run(plan.shards, workers=plan.workers, stop=stop):
-            if isinstance(event, Progress):
+        engine: ModuleType = load_named(ENGINES, request.engine, "engine")
+        for event in engine.run(plan.cutter.shards(begun), options):
+            if isinstance(event, ShardReport):
+                _commit(ledger, event, tally)
+                error = error or event.error
+            else:
+                if isinstance(event, Progress):
+                    for stage, spent in event.seconds.items():
+                        tally.seconds[stage] = tally.seconds.get(stage, 0.0) + spent
                 yield event
-                continue
-            if event.processed:
-                ledger.add(event)
-            tally.ok += len(event.processed) - len(event.failures)
-            tally.failures += event.failures
-            error = error or event.error
+            if isinstance(event, ShardReport):
+                yield from map(_note, event.notes)
+                error = error or _too_many(plan, tally)
+                if error is not None:
+                    stop.set()
         if error is not None:
             raise error
+        if plan.seen.complete and not stop.is_set():
+            _finish(ledger, plan)
+
+
+def _note(text: str) -> Note:
+    return Note(text=text)
+
+
+def _commit(ledger: LedgerWriter, report: ShardReport, tally: _Tally) -> None:
+    if report.members:
+        ledger.add(report)
+    tally.ok += len(report.members) - len(report.failures)
+    tally.failures += report.failures
+    tally.notes += report.notes
+
+
+def _finish(ledger: LedgerWriter, plan: Plan) -> None:
+    """All inputs were seen: what was known of them without being read goes into the ledger too."""
+    seen = plan.seen
+    counts = {
+        "inputs": seen.inputs,
+        "others": seen.others,
+        "elsewhere": seen.elsewhere,
+        "failures": [[failure.path, failure.reason] for failure in seen.failures],
+    }
+    if plan.record is None or plan.request.overwrite or plan.record.listed.get(plan.request.part) != counts:
+        ledger.listed(counts)
+
+
+def _too_many(plan: Plan, tally: _Tally) -> JobError | None:
+    failed = len(plan.seen.failures) + len(tally.failures)
+    dealt_with = tally.ok + failed
+    if plan.request.max_failures and "%" in plan.request.max_failures and dealt_with < _BEFORE_A_SHARE:
+        return None
+    allowed = plan.request.failures_allowed(dealt_with)
+    if allowed is None or failed <= allowed:
+        return None
+    first = (*plan.seen.failures, *tally.failures)[0]
+    limit = "--on-error fail" if plan.request.on_error == "fail" else f"--max-failures {plan.request.max_failures}"
+    return JobError(
+        f"{failed:,} of {dealt_with:,} inputs failed, more than {limit} allows, such as {first.path}: {first.reason}. "
+        "What was finished is kept."
+    )
+
+
+class _Begun:
+    """Told of every shard before it is begun."""
+
+    def __init__(self, plan: Plan, ledger: LedgerWriter) -> None:
+        self._scratch = scratch_of(plan.settings)
+        self._ledger = ledger if plan.work.sink.files(0) else None
+
+    def __call__(self, number: int) -> None:
+        if self._scratch is not None:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            self._scratch = None
+        if self._ledger is not None:
+            self._ledger.begun(number)
+
+
+def _leave(plan: Plan) -> None:
+    """Nothing is left in the scratch folder by a job that ended, so it goes; of one that failed, it may stay."""
+    scratch = scratch_of(plan.settings)
+    if scratch is not None:
+        with contextlib.suppress(OSError):
+            scratch.rmdir()
 
 
 def _clear(output: Path, plan: Plan) -> None:
     """Remove what a killed run left half written, and outputs that are to be made again."""
-    remove_partials(output)
-    for name in plan.stale:
+    scratch = scratch_of(plan.settings)
+    if scratch is not None:
+        for partial in scratch.glob(f".*{PARTIAL_SUFFIX}"):
+            partial.unlink(missing_ok=True)
+    for name in stale_outputs(plan):
         if is_inside(name):
             (output / name).unlink(missing_ok=True)
+    if plan.request.overwrite:
+        for path in ledger_paths(output):
+            if path.name != LEDGER_FILE.name:
+                path.unlink(missing_ok=True)

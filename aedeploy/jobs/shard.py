@@ -5,28 +5,30 @@ atomic rename, all of them before the report that says so; a shard that is kille
 
 What a job does is in the file of its name, as
 
-    ROLE                                   the graph that it runs
+    ROLE                                        the graph that it runs
     class Work(settings, codec)
-        shard_images: int                  how many inputs make a shard, about
-        files(number) → names              what the commit of that shard writes, in the output folder
-        chunk(sources, gate) → Chunk       read, run, and write what has a file of its own
-        commit(number, chunks) → Outputs   write what the whole shard has together, if it has
+        shard_images: int                       how many inputs make a shard, about
+        sink: Sink                              where its outputs go
+        chunk(sources, gate, seconds) → Chunk   read, run, and write what has a file of its own
 """
 
 from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from aedeploy.bundle import open_bundle
-from aedeploy.errors import JobError
+from aedeploy.errors import BackendError, JobError
 from aedeploy.jobs import decode, denoise, encode, reconstruct
 from aedeploy.jobs.chunk import Chunk
 from aedeploy.jobs.gate import ReadingGate
-from aedeploy.jobs.spec import Failure, Output, Settings, ShardReport, ShardSpec, Source
+from aedeploy.jobs.sinks import Sink
+from aedeploy.jobs.spec import Failure, Output, Settings, ShardReport, ShardSpec, Source, StageSeconds
 from aedeploy.runtime.codec import Codec
 
 JOBS = {"encode": encode, "decode": decode, "reconstruct": reconstruct, "denoise": denoise}
@@ -36,20 +38,19 @@ class Work(Protocol):
     """What a job does, opened: see above."""
 
     shard_images: int
+    sink: Sink
 
-    def files(self, number: int) -> tuple[str, ...]: ...
-    def chunk(self, sources: Sequence[Source], gate: ReadingGate) -> Chunk: ...
-    def commit(self, number: int, chunks: Sequence[Chunk]) -> tuple[Output, ...]: ...
+    def chunk(self, sources: Sequence[Source], gate: ReadingGate, seconds: StageSeconds) -> Chunk: ...
 
 
+@dataclass(frozen=True, kw_only=True)
 class Crew:
-    """The threads that a shard may use, and the word to stop."""
+    """Who works on a shard. Without an executor: this thread, one chunk after the other."""
 
-    def __init__(self, executor: Executor, threads: int, seen: Callable[[Chunk], None], stop: threading.Event) -> None:
-        self.executor = executor
-        self.gate = ReadingGate(threads)
-        self.seen = seen  # told of every finished chunk, from any thread
-        self.stop = stop
+    executor: Executor | None = None
+    gate: ReadingGate = field(default_factory=lambda: ReadingGate(1))
+    seen: Callable[[Chunk, StageSeconds], None] = lambda chunk, seconds: None  # of any thread, after every chunk
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 @functools.lru_cache(maxsize=1)
@@ -79,60 +80,121 @@ def open_work(settings: Settings) -> Work:
 
 
 def run_shard(spec: ShardSpec, crew: Crew | None = None) -> ShardReport:
-    """Do one shard. What goes wrong with an input is its failure; what goes wrong with the job is the report's error.
-
-    Without a crew, one chunk after another in this thread.
-    """
-    work, size = open_work(spec.settings), spec.batch_size
+    """Do one shard. What goes wrong with an input is its failure, and with the job the report's error."""
+    task = _Task(open_work(spec.settings), crew or Crew(), spec.batch_size)
+    size = spec.batch_size
     parts = [spec.sources[start : start + size] for start in range(0, len(spec.sources), size)]
-    chunks, error = _in_order(work, parts) if crew is None else _side_by_side(work, parts, crew)
+    chunks, error = task.one_by_one(parts) if task.crew.executor is None else task.side_by_side(parts)
     outputs: tuple[Output, ...] = ()
+    began = time.perf_counter()
     try:
-        outputs = work.commit(spec.number, chunks)
+        outputs = task.work.sink.commit(spec.number, chunks)
     except OSError as problem:
         chunks, error = [], error or problem
+    seconds = task.seconds
+    seconds["write"] = seconds.get("write", 0.0) + time.perf_counter() - began
     return ShardReport(
         number=spec.number,
-        processed=tuple(source for chunk in chunks for source in chunk.processed),
+        members=tuple(member for chunk in chunks for member in chunk.members),
         failures=tuple(_sorted_failures(chunks)),
         outputs=outputs,
+        seconds=seconds,
+        notes=tuple(task.notes),
         error=error,
     )
 
 
-def _in_order(work: Work, parts: Sequence[Sequence[Source]]) -> tuple[list[Chunk], Exception | None]:
-    gate, chunks = ReadingGate(1), list[Chunk]()
-    try:
-        for part in parts:
-            chunks.append(work.chunk(part, gate))
-    except Exception as error:  # whatever it is, what was finished is reported with it
-        return chunks, error
-    return chunks, None
+class _Task:
+    """A shard while it is done."""
 
+    def __init__(self, work: Work, crew: Crew, batch_size: int) -> None:
+        self.work = work
+        self.crew = crew
+        self.seconds: StageSeconds = {}
+        self.notes: list[str] = []
+        self._most = batch_size
+        self._lock = threading.Lock()
 
-def _side_by_side(work: Work, parts: Sequence[Sequence[Source]], crew: Crew) -> tuple[list[Chunk], Exception | None]:
-    def one(part: Sequence[Source]) -> Chunk | None:
-        if crew.stop.is_set():
-            return None
+    def one_by_one(self, parts: Sequence[Sequence[Source]]) -> tuple[list[Chunk], Exception | None]:
+        chunks: list[Chunk] = []
         try:
-            chunk = work.chunk(part, crew.gate)
+            for part in parts:
+                if self.crew.stop.is_set():
+                    break
+                chunks += self._chunks(part)
+        except Exception as error:  # whatever it is, what was finished is reported with it
+            return chunks, error
+        return chunks, None
+
+    def side_by_side(self, parts: Sequence[Sequence[Source]]) -> tuple[list[Chunk], Exception | None]:
+        assert self.crew.executor is not None
+        futures: list[Future[list[Chunk]]] = [self.crew.executor.submit(self._unless_stopped, part) for part in parts]
+        chunks, first = list[Chunk](), None
+        for future in futures:
+            try:
+                chunks += future.result()
+            except Exception as error:  # as above
+                first = first or error
+        return chunks, first
+
+    def _unless_stopped(self, part: Sequence[Source]) -> list[Chunk]:
+        if self.crew.stop.is_set():
+            return []
+        try:
+            return self._chunks(part)
         except BaseException:
-            crew.stop.set()
+            self.crew.stop.set()
             raise
-        crew.seen(chunk)
-        return chunk
 
-    futures: list[Future[Chunk | None]] = [crew.executor.submit(one, part) for part in parts]
-    chunks, first = list[Chunk](), None
-    for future in futures:
-        try:
-            chunk = future.result()
-        except Exception as error:  # as above
-            first = first or error
-            continue
-        if chunk is not None:
+    def _chunks(self, part: Sequence[Source]) -> list[Chunk]:
+        """The part as one chunk, or as several where memory does not suffice for it."""
+        chunks: list[Chunk] = []
+        waiting = [part]
+        while waiting:
+            now = waiting.pop(0)
+            if len(now) > self._most:
+                waiting[:0] = [now[: len(now) // 2], now[len(now) // 2 :]]
+                continue
+            seconds: StageSeconds = {}
+            try:
+                chunk = self.work.chunk(now, self.crew.gate, seconds)
+            except (MemoryError, BackendError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if len(now) == 1:
+                    raise JobError(
+                        f"There is not enough memory for one image ({now[0].path}): "
+                        "fewer --workers, or a smaller --tile, need less."
+                    ) from error
+                self._halve(len(now))
+                waiting.insert(0, now)
+                continue
             chunks.append(chunk)
-    return chunks, first
+            self._add(seconds)
+            self.crew.seen(chunk, seconds)
+        return chunks
+
+    def _halve(self, images: int) -> None:
+        with self._lock:
+            if images <= self._most:
+                self._most = max(1, images // 2)
+                self.notes.append(
+                    f"Memory did not suffice for {images} images at a time: it goes on with {self._most}; "
+                    f"--batch-size {self._most} does so from the beginning."
+                )
+
+    def _add(self, seconds: StageSeconds) -> None:
+        with self._lock:
+            for stage, spent in seconds.items():
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, of this machine or of a device."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or any(
+        sign in words for sign in ("out of memory", "failed to allocate", "bad_alloc", "bad allocation")
+    )
 
 
 def _sorted_failures(chunks: Sequence[Chunk]) -> list[Failure]:

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from aedeploy.bundle.manifest import Pixels
+from aedeploy.images.geometry import Resize
+from aedeploy.images.read import MAX_PIXELS, Decode
+from aedeploy.images.write import ImageOptions
 
 JobName = Literal["encode", "decode", "reconstruct", "denoise"]
-LatentFormat = Literal["parquet", "npy", "safetensors"]
+LatentFormat = Literal["parquet", "npy", "safetensors", "tar"]
+LatentDtype = Literal["float32", "float16"]
+Container = Literal["tree", "tar"]
 OutputSize = Literal["original", "model"]
 OutputNames = Literal["short", "full"]
 
 
+#: The content of a file.
+Content = bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a job's inputs are: what INPUT on the command line came to."""
+
+    kind: str  # the module of jobs/sources that reads it
+    location: str  # what that module reads: an absolute path, a pattern or a URL
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """One input: an image file, or one row of a latents file. ``path`` is its identity in outputs and ledger."""
+    """One input: an image, or one row of a latents file. ``path`` is its identity in outputs and ledger."""
 
-    path: str  # of the image, relative to the input folder, '/' between its parts
-    bytes: int  # of the file that holds it
-    mtime_ns: int
-    file: str  # the file that holds it, relative to the input folder: ``path`` itself, or the latents file
-    row: int = 0
+    path: str  # relative, '/' between its parts
+    bytes: int  # of its content; of a row, of the file that holds it
+    stamp: int  # another one where the content may be another: a time in nanoseconds, a CRC, a hash of an ETag
+    file: str  # what its module of jobs/sources reads: ``path`` itself, an archive, a URL
+    row: int = 0  # where in the file: the row of a latents file, the offset of a tar's member
+    data: Content | None = None  # the content, of a stream that is read only once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,11 +51,29 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How an image file becomes what goes into the graph."""
+
+    max_pixels: int = MAX_PIXELS
+    decode: Decode = "full"
+    resize: Resize = "exact"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """``reconstruct --score``: what is written of each image's error."""
+
+    heatmaps: bool = False
+    threshold: float | None = None  # of ``mse``: above it an image is an anomaly
+    quantile: float | None = None  # of the calibration images, that the threshold is
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """All that a shard needs to know but its inputs."""
 
     job: JobName
-    root: str  # the input folder
+    origin: Origin
     output: str  # the output folder
     bundle: str  # the bundle's folder
     bundle_digest: str
@@ -47,20 +83,32 @@ class Settings:
     pixels: Pixels
     device: str
     allow_failed: bool
-    latent_format: LatentFormat
-    size: OutputSize
-    names: OutputNames
+    reading: Reading = field(default_factory=Reading)
+    latent_format: LatentFormat = "parquet"
+    latent_dtype: LatentDtype = "float32"
+    images: ImageOptions = field(default_factory=ImageOptions)
+    container: Container = "tree"
+    size: OutputSize = "original"
+    names: OutputNames = "short"
+    any_size: bool = False  # a fully convolutional model at each image's own size, in place of the model's
+    tile: int | None = None  # with any_size: images above are cut into squares of this side; None: by memory
+    scoring: Scoring | None = None
+    scratch: str | None = None  # a folder for what is not yet whole; None: beside what it becomes
 
     def fingerprint(self) -> dict[str, Any]:
         """What makes one output differ from another of the same input. Folders may move and batches may change."""
-        keys = {
-            "encode": ("latent_format",),
-            "decode": ("names",),
-            "reconstruct": ("size", "names"),
-            "denoise": ("size", "names"),
-        }[self.job]
         values = asdict(self)
-        return {key: values[key] for key in ("job", "bundle_digest", "graph_sha256", "backend", *keys)}
+        keys = ["job", "bundle_digest", "graph_sha256", "backend"]
+        if self.job == "encode":
+            keys += ["reading", "latent_format", "latent_dtype"]
+        else:
+            keys += ["images", "container", "names"]
+        if self.job in ("reconstruct", "denoise"):
+            keys += ["reading", "size", "any_size", "tile", "scoring"]
+        picked = {key: values[key] for key in keys}
+        if "reading" in picked:  # which images are refused does not change the others
+            picked["reading"] = {key: picked["reading"][key] for key in ("decode", "resize")}
+        return picked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +129,28 @@ class Output:
     bytes: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """An input that a shard dealt with, as the ledger keeps it."""
+
+    path: str
+    bytes: int
+    stamp: int
+    digest: str  # of its content, 16 hexadecimal digits; empty where it was not read
+
+
+#: Seconds of one worker, by stage: read, decode, infer, write.
+StageSeconds = dict[str, float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ShardReport:
-    """What became of a shard. Inputs that are not in ``processed`` were not begun, or lost with ``error``."""
+    """What became of a shard. Inputs that are not in ``members`` were not begun, or lost with ``error``."""
 
     number: int
-    processed: tuple[Source, ...]  # ok and failed, in the order of the spec
+    members: tuple[Member, ...]  # ok and failed, in the order of the spec
     failures: tuple[Failure, ...]
     outputs: tuple[Output, ...] = ()  # none where every input has its own output, or none is ok
+    seconds: StageSeconds = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # what the person who waits should know, such as a batch that was halved
     error: Exception | None = None  # what keeps the job from going on

@@ -16,7 +16,7 @@ from aedeploy.bundle.locate import find_bundle
 from aedeploy.bundle.manifest import Pixels, Role
 from aedeploy.errors import BackendError, ConfigError
 from aedeploy.images.batches import Images, batches
-from aedeploy.images.geometry import Geometry
+from aedeploy.images.geometry import Geometry, Resize
 from aedeploy.images.pixels import to_bytes, to_floats
 from aedeploy.runtime.open import choose_engine, open_graph
 from aedeploy.runtime.runner import Arrays, GraphRunner
@@ -61,10 +61,10 @@ def load(
     return Codec(opened, backend=backend, format=format, pixels=pixels, **options)  # type: ignore[arg-type]
 
 
-def image_geometry(bundle: Bundle) -> Geometry:
+def image_geometry(bundle: Bundle, resize: Resize = "exact") -> Geometry:
     """What a bundle's contract does to an image before it is a graph's input."""
     image = bundle.manifest.image
-    return Geometry(mode=image.mode, height=image.height, width=image.width)
+    return Geometry(mode=image.mode, height=image.height, width=image.width, resize=resize)
 
 
 def auto_batch_size(geometry: Geometry) -> int:
@@ -170,7 +170,7 @@ class Codec:
         runner = self.open(role)
         (taken,) = runner.inputs
         if taken.name == "image" and taken.dtype != values.dtype.name:
-            values = to_floats(values) if values.dtype == np.uint8 else to_bytes(values)
+            values = to_bytes(values) if taken.dtype == "uint8" else to_floats(values)
         return runner.run({taken.name: values})
 
     def open(self, role: Role) -> GraphRunner:

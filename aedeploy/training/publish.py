@@ -74,7 +74,8 @@ def _replace(out: Path, new: Path, manifest: Manifest) -> Bundle:
     before = _manifest_in(out)
     if before and before.digest == manifest.digest and before.recipe.get("model") == manifest.recipe["model"]:
         software = {**before.software, **manifest.software}
-        manifest = manifest.model_copy(update={"graphs": before.graphs, "software": software})
+        kept = {"graphs": before.graphs, "any_size": before.any_size, "software": software}
+        manifest = manifest.model_copy(update=kept)
     write_card(Bundle(new, manifest))
     write_manifest(new, manifest)
     (out / MANIFEST_FILE).unlink(missing_ok=True)

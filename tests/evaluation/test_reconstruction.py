@@ -9,7 +9,7 @@ import pytest
 
 from aedeploy.evaluation.noise import NoiseSums, normal_draws
 from aedeploy.evaluation.reconstruction import PixelSums, cross_entropy, psnr
-from aedeploy.evaluation.ssim import ssim
+from aedeploy.images.ssim import ssim
 
 
 def planes(*values: float) -> np.ndarray:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def test_the_file_says_what_it_is(run: RunJob, make_images: MakeImages, tmp_path
     assert schema.field("latent").type == pa.list_(pa.float32(), 16)
     assert schema.field("logvar").type == pa.list_(pa.float32(), 16)
     assert json.loads(schema.metadata[b"aedeploy"]) == {
-        "version": 1,
+        "version": 2,
+        "dtype": "float32",
+        "reading": {"decode": "full", "resize": "exact"},
         "bundle": "gaussian",
         "bundle_digest": gaussian.manifest.digest,
         "graph_format": "onnx",
@@ -146,12 +149,25 @@ def test_an_input_that_changed_is_refused_until_told_to_start_again(
 ) -> None:
     make_images("a.png", "b.png")
     run("encode")
-    make_images("z.png", "b.png")
+    root = make_images("z.png")
+    Image.new("L", (8, 8), 200).save(root / "b.png")
     with pytest.raises(ConfigError, match=r"1 of the inputs .* changed since, such as b\.png: pass --overwrite"):
         run("encode")
     summary = run("encode", overwrite=True)
     assert (summary.ok, summary.skipped) == (3, 0)
     assert sorted(rows(tmp_path / "out")) == ["a.png", "b.png", "z.png"]
+
+
+def test_another_time_alone_is_no_other_content(run: RunJob, make_images: MakeImages) -> None:
+    root = make_images("a.png", "b.png")
+    run("encode")
+    os.utime(root / "b.png", (1, 1))
+    assert run("encode").skipped == 2
+    # Of the same size and another content.
+    content = (root / "b.png").read_bytes()
+    (root / "b.png").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ConfigError, match=r"such as b\.png"):
+        run("encode")
 
 
 def test_another_bundle_or_setting_is_refused_until_told_to_start_again(
@@ -276,8 +292,11 @@ def test_a_part_of_a_killed_run_does_not_stay(
     plan = plan_job(JobRequest(job="encode", bundle=bundle, source=root, output=tmp_path / "out"))
     # Killed after its part was written, and before the ledger knew: all that such a run leaves.
     with LedgerWriter(tmp_path / "out") as ledger:
-        ledger.begin(plan.settings.fingerprint(), plan.files)
-    run_shard(plan.shards[0])
+        ledger.begin(plan.settings.fingerprint(), plan.request.recorded())
+        assert plan.settings.scratch is not None
+        Path(plan.settings.scratch).mkdir()
+        (shard,) = plan.cutter.shards(ledger.begun)
+    run_shard(shard)
     (root / "a.png").unlink()
     (root / "b.png").write_bytes(b"no image")
     assert run("encode").failed == 1

@@ -189,9 +189,12 @@ def test_leftovers_of_a_killed_run_are_removed(run: RunJob, make_images: MakeIma
     make_images("s/a.png", "s/b.png")
     run("reconstruct")
     (tmp_path / "out/s/b.png").unlink()
-    (tmp_path / "out/s/.0011.aedeploy-partial").write_bytes(b"half")
+    scratch = tmp_path / "out/.aedeploy/partial-0-of-1"
+    scratch.mkdir()
+    (scratch / ".0011.aedeploy-partial").write_bytes(b"half")
     run("reconstruct")
     assert files(tmp_path / "out") == ["s/a.png", "s/b.png"]
+    assert not scratch.exists()
 
 
 def test_denoise_wants_a_model_that_was_trained_for_it(run: RunJob, make_images: MakeImages, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from aedeploy.bundle import Bundle
 from aedeploy.files import PARTIAL_SUFFIX
-from aedeploy.jobs.ledger import LEDGER_FILE, read_ledger
+from aedeploy.jobs.ledger import OWN_FOLDER, Known, read_ledgers
 
 # The command line, with a fault in it: what is done to the process when it begins its n-th chunk.
 FAULTY = """
@@ -27,7 +27,7 @@ sys.argv = ["aedeploy", *sys.argv[3:]]
 begun, lock = 0, threading.Lock()
 
 def breaking(chunk):
-    def broken(self, sources, gate):
+    def broken(self, sources, gate, seconds):
         global begun
         with lock:
             begun += 1
@@ -40,7 +40,7 @@ def breaking(chunk):
             # The main thread has been told when its handler is gone again.
             while signal.getsignal(signal.SIGINT) is before:
                 time.sleep(0.001)
-        return chunk(self, sources, gate)
+        return chunk(self, sources, gate, seconds)
     return broken
 
 for job in (encode, reconstruct):
@@ -57,7 +57,7 @@ def command(fault: str, at: int, *words: str) -> subprocess.CompletedProcess[str
 
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file but the ledger, by its path."""
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name != LEDGER_FILE.name)
+    found = (path for path in folder.rglob("*") if path.is_file() and OWN_FOLDER not in path.parts)
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
@@ -88,8 +88,7 @@ def test_killed_and_resumed_it_ends_with_the_bytes_of_an_uninterrupted_run(
     for at in instants:
         out = tmp_path / f"killed-{at}"
         assert command("SIGKILL", at, *arguments, "--out", str(out)).returncode == -9
-        record = read_ledger(out)
-        done = len(record.entries) if record else 0
+        done = len(Known(read_ledgers(out)))
         assert done < images
         resumed = command("none", 0, *arguments, "--out", str(out), "--json")
         assert resumed.returncode == 0
@@ -105,17 +104,16 @@ def test_interrupted_it_commits_what_was_begun_and_says_how_to_go_on(
     words = [job, str(many(images)), "--out", str(out), "--bundle", str(bundle.path), "--workers", "1"]
     stopped = command("SIGINT", 5, *words, "--overwrite", "--json")
     assert stopped.returncode == 130
-    record = read_ledger(out)
-    assert record is not None
-    assert 0 < len(record.entries) < images
-    assert f'"ok": {len(record.entries)},' in stopped.stdout
+    done = len(Known(read_ledgers(out)))
+    assert 0 < done < images
+    assert f'"ok": {done},' in stopped.stdout
     assert not [name for name in tree(out) if name.endswith(PARTIAL_SUFFIX)]
     # The command that it prints does the rest, and does not start again.
     line = next(line.strip() for line in stopped.stderr.splitlines() if line.strip().startswith("aedeploy "))
     assert line.split() == ["aedeploy", *words]
     resumed = command("none", 0, *words, "--json")
     assert resumed.returncode == 0
-    assert f'"ok": {images - len(record.entries)}, "skipped": {len(record.entries)}, "failed": 0' in resumed.stdout
+    assert f'"ok": {images - done}, "skipped": {done}, "failed": 0' in resumed.stdout
 
 
 @pytest.mark.parametrize(("job", "images"), [("encode", 4500), ("reconstruct", 600)])
@@ -137,7 +135,7 @@ def test_on_a_full_disk_it_fails_with_one_sentence_and_goes_on_later(
     if job == "reconstruct":
         assert tree(out) == tree(tmp_path / "whole")
     else:
-        record = read_ledger(out)
+        record = read_ledgers(out)
         assert record is not None
-        assert len(record.entries) == images
-        assert all(entry.ok for entry in record.entries.values())
+        assert len(Known(record)) == images
+        assert not any(shard.failures for shard in record.shards)

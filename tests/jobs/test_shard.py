@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pickle
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from aedeploy.bundle import Bundle
+from aedeploy.errors import BackendError, JobError
 from aedeploy.jobs.chunk import Chunk
+from aedeploy.jobs.gate import ReadingGate
 from aedeploy.jobs.plan import plan_job
 from aedeploy.jobs.request import JobRequest
-from aedeploy.jobs.shard import Crew, run_shard
-from aedeploy.jobs.spec import ShardSpec
+from aedeploy.jobs.shard import Crew, open_work, run_shard
+from aedeploy.jobs.spec import Origin, ShardReport, ShardSpec, Source, StageSeconds
 
 MakeImages = Callable[..., Path]
 
@@ -27,19 +28,25 @@ def spec(bundle: Bundle, make_images: MakeImages, tmp_path: Path) -> ShardSpec:
         (root / broken).write_bytes(b"no image")
     request = JobRequest(job="encode", bundle=bundle, source=root, output=tmp_path / "out", batch_size=4)
     (tmp_path / "out").mkdir()
-    (shard,) = plan_job(request).shards
-    return shard
+    (shard,) = plan_job(request).cutter.shards()
+    return replace(shard, settings=replace(shard.settings, scratch=None))
 
 
 def crew(executor: ThreadPoolExecutor, seen: Callable[[Chunk], None] = lambda chunk: None) -> Crew:
-    return Crew(executor, 2, seen, threading.Event())
+    return Crew(executor=executor, gate=ReadingGate(2), seen=lambda chunk, seconds: seen(chunk))
+
+
+def outcome(report: ShardReport) -> ShardReport:
+    """The report, less what it took."""
+    return replace(report, seconds={})
 
 
 def test_specs_and_reports_travel(spec: ShardSpec) -> None:
     assert pickle.loads(pickle.dumps(spec)) == spec
     report = run_shard(pickle.loads(pickle.dumps(spec)))
     assert pickle.loads(pickle.dumps(report)) == report
-    assert report.processed == spec.sources
+    assert [member.path for member in report.members] == [source.path for source in spec.sources]
+    assert set(report.seconds) == {"read", "decode", "infer", "write"}
     assert [failure.path for failure in report.failures] == ["01.png", "39.png"]
 
 
@@ -48,7 +55,7 @@ def test_the_bytes_are_the_same_whoever_runs_it_and_however_often(spec: ShardSpe
     part = (tmp_path / "out/part-00000.parquet").read_bytes()
     with ThreadPoolExecutor(4) as threads:
         for _ in range(3):
-            assert run_shard(spec, crew(threads)) == report
+            assert outcome(run_shard(spec, crew(threads))) == outcome(report)
             assert (tmp_path / "out/part-00000.parquet").read_bytes() == part
 
 
@@ -63,7 +70,7 @@ def test_told_to_stop_it_reports_what_was_finished(spec: ShardSpec, tmp_path: Pa
 
         team = crew(thread, stop_after_three)
         report = run_shard(spec, team)
-    assert report.processed == spec.sources[:12]
+    assert [member.path for member in report.members] == [source.path for source in spec.sources[:12]]
     assert report.error is None
     (output,) = report.outputs
     assert (tmp_path / "out" / output.file).stat().st_size == output.bytes
@@ -73,7 +80,7 @@ def test_an_output_that_cannot_be_written_is_the_reports_error(spec: ShardSpec, 
     (tmp_path / "out").rmdir()
     report = run_shard(spec)
     assert isinstance(report.error, FileNotFoundError)
-    assert report.processed == ()
+    assert report.members == ()
 
 
 def test_a_graph_that_fails_is_the_reports_error_and_what_was_finished_is_kept(spec: ShardSpec, tmp_path: Path) -> None:
@@ -81,15 +88,21 @@ def test_a_graph_that_fails_is_the_reports_error_and_what_was_finished_is_kept(s
     broken = replace(spec.sources[8], file="gone.parquet", path="x.png")
     decoding = replace(
         spec,
-        settings=replace(spec.settings, job="decode", root=str(tmp_path / "latents"), output=str(tmp_path / "images")),
+        settings=replace(
+            spec.settings,
+            job="decode",
+            origin=Origin(kind="latents", location=str(tmp_path / "latents")),
+            output=str(_made(tmp_path / "images")),
+            scratch=None,
+        ),
     )
-    run_shard(replace(spec, settings=replace(spec.settings, output=str(_made(tmp_path / "latents")))))
+    run_shard(replace(spec, settings=replace(spec.settings, output=str(_made(tmp_path / "latents")), scratch=None)))
     rows = tuple(
         replace(source, file="part-00000.parquet", row=row)
         for row, source in enumerate(source for source in spec.sources if source.path not in ("01.png", "39.png"))
     )
     report = run_shard(replace(decoding, sources=(*rows[:4], replace(broken, row=4))))
-    assert report.processed == rows[:4]
+    assert [member.path for member in report.members] == [row.path for row in rows[:4]]
     assert "gone.parquet" in str(report.error)
     assert (tmp_path / "images/00.png").is_file()
 
@@ -97,3 +110,48 @@ def test_a_graph_that_fails_is_the_reports_error_and_what_was_finished_is_kept(s
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+def test_where_memory_runs_out_the_batch_is_halved_and_told(spec: ShardSpec, tmp_path: Path) -> None:
+    whole = run_shard(spec)
+    part = (tmp_path / "out/part-00000.parquet").read_bytes()
+    work = open_work(spec.settings)
+    tried: list[int] = []
+
+    class Small:
+        """Memory for three images."""
+
+        sink = work.sink
+        shard_images = work.shard_images
+
+        def chunk(self, sources: Sequence[Source], gate: ReadingGate, seconds: StageSeconds) -> Chunk:
+            tried.append(len(sources))
+            if len(sources) > 3:
+                raise BackendError("onnxruntime failed: Failed to allocate memory for requested buffer of size 9")
+            return work.chunk(sources, gate, seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aedeploy.jobs.shard.open_work", lambda settings: Small())
+        report = run_shard(spec)
+    assert tried == [4, *[2] * 20]
+    assert outcome(replace(report, notes=())) == outcome(whole)
+    assert "it goes on with 2; --batch-size 2" in report.notes[0]
+    assert (tmp_path / "out/part-00000.parquet").read_bytes() == part
+
+
+def test_where_it_does_not_suffice_for_one_image_the_job_ends_with_a_sentence(spec: ShardSpec) -> None:
+    work = open_work(spec.settings)
+
+    class Nothing:
+        sink = work.sink
+        shard_images = work.shard_images
+
+        def chunk(self, sources: Sequence[Source], gate: ReadingGate, seconds: StageSeconds) -> Chunk:
+            raise MemoryError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aedeploy.jobs.shard.open_work", lambda settings: Nothing())
+        report = run_shard(spec)
+    assert isinstance(report.error, JobError)
+    assert "not enough memory for one image (00.png)" in str(report.error)
+    assert report.members == ()

@@ -8,7 +8,7 @@ import torch
 from tiny_pass import tiny_pass
 from torch import Tensor
 
-from aedeploy.evaluation.ssim import ssim
+from aedeploy.images.ssim import ssim
 from aedeploy.training.objective import build_objective
 from aedeploy.training.objectives import Premises
 from aedeploy.training.ssim import ssim_map

@@ -1,13 +1,34 @@
 """Who runs the shards: one module each, with
 
-    def run(specs, *, workers, stop) -> Iterator[Progress | ShardReport]
+    def run(specs, options) -> Iterator[Event]
 
-which gives a report for every shard that was begun, as soon as it is done, and progress in between.
+``specs`` is an iterator that may wait for the listing. An engine gives a report for every shard that was begun, as
+soon as it is done, and progress in between. Once ``options.stop`` is set, or a shard has an error, what was begun is
+finished.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
+from typing import Literal
+
+from aedeploy.jobs.spec import Settings, ShardReport, StageSeconds
+
+ENGINES = "aedeploy.jobs.engines"
+
+Processes = Literal["auto", "never", "always"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """How the shards are to be run."""
+
+    settings: Settings
+    workers: int  # 0, of ray only: as many as the cluster has
+    stop: threading.Event
+    processes: Processes = "auto"  # local: whether workers are processes of their own, or threads
+    address: str | None = None  # ray: of the cluster; None: one that it starts here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,3 +37,14 @@ class Progress:
 
     ok: int
     failed: int
+    seconds: StageSeconds = field(default_factory=dict)  # what each stage took, of all workers together
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """A sentence for the person who waits."""
+
+    text: str
+
+
+Event = Progress | ShardReport | Note

@@ -1,57 +1,185 @@
-"""This process: threads that read and run chunks, and one shard's end overlapping with the next one's start."""
+"""This machine. First threads of this process, which begin at once: one shard's end overlaps with the next one's start.
+
+Where images are small, threads wait for one another at the interpreter's lock. Then, and where enough is left for it to
+pay, all workers but one become processes of their own (child.py), each of which does whole shards. Measured here on
+two cores, images a second of ``encode`` by two threads and by a process and a thread: docs/benchmarks.md.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from queue import SimpleQueue
+from typing import ParamSpec, TypeVar
 
 from aedeploy.images.read import quiet_pillow
 from aedeploy.jobs.chunk import Chunk
-from aedeploy.jobs.engines import Progress
+from aedeploy.jobs.engines import EngineOptions, Event, Progress
+from aedeploy.jobs.engines.ahead import Ahead
+from aedeploy.jobs.engines.child import Child
+from aedeploy.jobs.gate import ReadingGate
 from aedeploy.jobs.shard import Crew, run_shard
-from aedeploy.jobs.spec import ShardReport, ShardSpec
+from aedeploy.jobs.spec import ShardReport, ShardSpec, StageSeconds
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # While one shard waits for its last chunks and is written, the next one keeps the threads busy.
 _SHARDS_AT_ONCE = 2
 
+# Seconds. An image that costs more is long calls without the lock: threads do as well.
+_CHEAP = 1e-3
+# A process needs about half a second to start; less than this much work a worker is not worth one.
+_WORTH_A_PROCESS = 1.0
+_IMAGES_BEFORE_JUDGING = 512
 
-def run(specs: Sequence[ShardSpec], *, workers: int, stop: threading.Event) -> Iterator[Progress | ShardReport]:
-    """Run the shards in order. Once ``stop`` is set, or a shard has an error, only chunks begun are finished."""
-    events: SimpleQueue[Progress | ShardReport | BaseException] = SimpleQueue()
+#: What runs a graph without PyTorch, whose start would take longer than a job.
+_LIGHT = ("onnxruntime", "openvino")
 
-    def seen(chunk: Chunk) -> None:
-        events.put(Progress(ok=len(chunk.ok), failed=len(chunk.failures)))
 
-    def one(spec: ShardSpec) -> None:
-        try:
-            events.put(run_shard(spec, crew))
-        except BaseException as error:  # a defect of ours: it must end the job, and not leave it waiting
-            events.put(error)
+class _Ended:
+    """A lane has nothing more to do."""
 
-    with (
-        quiet_pillow(),
-        ThreadPoolExecutor(workers, "chunk") as chunks,
-        ThreadPoolExecutor(_SHARDS_AT_ONCE, "shard") as shards,
-    ):
-        crew = Crew(chunks, workers, seen, stop)
-        waiting, running = iter(specs), 0
-        try:
-            while True:
-                while running < _SHARDS_AT_ONCE and not stop.is_set() and (spec := next(waiting, None)) is not None:
-                    shards.submit(one, spec)
-                    running += 1
-                if running == 0:
-                    return
-                event = events.get()
-                if isinstance(event, BaseException):
-                    raise event
-                if isinstance(event, ShardReport):
-                    running -= 1
-                    if event.error is not None:
-                        stop.set()
-                yield event
-        finally:
-            # Whoever stops listening, by an error or by leaving the loop, leaves no thread working.
-            stop.set()
+
+def run(specs: Iterator[ShardSpec], options: EngineOptions) -> Iterator[Event]:
+    """Run the shards in order: see above."""
+    with quiet_pillow(), contextlib.ExitStack() as stack:
+        engine = _Local(specs, options)
+        stack.callback(engine.leave)
+        if options.processes == "always":
+            engine.start_children()
+        engine.start_threads()
+        yield from engine.events()
+
+
+class _Local:
+    def __init__(self, specs: Iterator[ShardSpec], options: EngineOptions) -> None:
+        self._options = options
+        self._ahead = Ahead(specs, options.stop)
+        self._events: SimpleQueue[Event | BaseException | _Ended] = SimpleQueue()
+        self._chunks = ThreadPoolExecutor(options.workers, "chunk")
+        self._width = _Width(options.workers)
+        self._gate = ReadingGate(options.workers)
+        self._lanes: list[threading.Thread] = []
+        self._children: list[Child] = []
+        self._images, self._seconds = 0, 0.0
+        self._judged = options.processes != "auto" or not self._may_have_children()
+
+    def start_threads(self) -> None:
+        crew = Crew(
+            executor=_Narrowed(self._chunks, self._width), gate=self._gate, seen=self._seen, stop=self._options.stop
+        )
+        for _ in range(_SHARDS_AT_ONCE):
+            self._lane(lambda spec: self._events.put(run_shard(spec, crew)))
+
+    def start_children(self) -> None:
+        """All workers but one as processes."""
+        for _ in range(self._options.workers - 1):
+            child = Child(self._options.settings, self._options.stop, self._events.put)
+            self._children.append(child)
+            self._lane(child.run, before=lambda child=child: self._opened(child))  # type: ignore[misc]
+
+    def events(self) -> Iterator[Event]:
+        """Until every lane has ended."""
+        ended = 0
+        while ended < len(self._lanes):
+            event = self._events.get()
+            if isinstance(event, _Ended):
+                ended += 1
+                continue
+            if isinstance(event, BaseException):
+                raise event
+            if isinstance(event, ShardReport) and event.error is not None:
+                self._options.stop.set()
+            if isinstance(event, Progress) and not self._judged:
+                self._judge(event)
+            yield event
+        self._ahead.close()
+
+    def leave(self) -> None:
+        """Whoever stops listening, by an error or by leaving the loop, leaves no thread and no process working."""
+        self._options.stop.set()
+        for child in self._children:
+            child.close()
+        for lane in self._lanes:
+            lane.join()
+        self._chunks.shutdown()
+
+    def _lane(self, work: Callable[[ShardSpec], object], before: Callable[[], object] = lambda: None) -> None:
+        def follow() -> None:
+            try:
+                before()
+                while (spec := self._ahead.next()) is not None:
+                    work(spec)
+            except BaseException as error:  # a defect of ours, or a process that died: it must end the job
+                self._events.put(error)
+            finally:
+                self._events.put(_Ended())
+
+        lane = threading.Thread(target=follow, name="shard", daemon=True)
+        self._lanes.append(lane)
+        lane.start()
+
+    def _seen(self, chunk: Chunk, seconds: StageSeconds) -> None:
+        self._events.put(Progress(ok=len(chunk.rows), failed=len(chunk.failures), seconds=seconds))
+
+    def _opened(self, child: Child) -> None:
+        child.open()
+        self._width.narrow()
+
+    def _judge(self, event: Progress) -> None:
+        """After the first images: whether processes are worth their start."""
+        self._images += event.ok + event.failed
+        self._seconds += sum(event.seconds.values())
+        if self._images < _IMAGES_BEFORE_JUDGING:
+            return
+        self._judged = True
+        cost = self._seconds / self._images
+        left, all_of_them = self._ahead.left()
+        if cost < _CHEAP and (not all_of_them or left * cost > _WORTH_A_PROCESS * self._options.workers):
+            self.start_children()
+
+    def _may_have_children(self) -> bool:
+        settings = self._options.settings
+        light = settings.device == "cpu" and settings.backend in _LIGHT
+        return os.name == "posix" and light and self._options.workers > 1
+
+
+class _Width:
+    """How many of this process's threads work on chunks at once: fewer, the more processes there are."""
+
+    def __init__(self, threads: int) -> None:
+        self._most, self._busy = threads, 0
+        self._changed = threading.Condition()
+
+    def narrow(self) -> None:
+        with self._changed:
+            self._most = max(1, self._most - 1)
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._busy < self._most)
+            self._busy += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._changed:
+            self._busy -= 1
+            self._changed.notify()
+
+
+class _Narrowed(Executor):
+    """The threads for chunks, of which no more work at once than the width says."""
+
+    def __init__(self, threads: Executor, width: _Width) -> None:
+        self._threads = threads
+        self._width = width
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        def narrowed() -> T:
+            with self._width:
+                return fn(*args, **kwargs)
+
+        return self._threads.submit(narrowed)

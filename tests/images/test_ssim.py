@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aedeploy.evaluation.ssim import C1, C2, gaussian_window, ssim
+from aedeploy.images.ssim import C1, C2, gaussian_window, ssim
 
 
 def images(*shape: int, seed: int = 0) -> np.ndarray:
@@ -39,6 +39,20 @@ def test_it_is_the_papers_wherever_the_window_fits(height: int, width: int, size
     x, y = images(2, 3, height, width), images(2, 3, height, width, seed=1)
     expected = [np.mean([by_loops(a, b, size) for a, b in zip(*pair, strict=True)]) for pair in zip(x, y, strict=True)]
     np.testing.assert_allclose(ssim(x, y), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("shape", "block"), [((3, 2, 40, 17), 400), ((5, 1, 12, 12), 300), ((2, 1, 43, 11), 1)])
+def test_blocks_of_planes_and_bands_of_rows_make_no_difference(
+    shape: tuple[int, ...], block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = images(*shape), images(*shape, seed=1)
+    whole = ssim(x, y)
+    monkeypatch.setattr("aedeploy.images.ssim._BLOCK", block)
+    np.testing.assert_allclose(ssim(x, y), whole, rtol=1e-12)
+
+
+def test_of_no_image_there_is_nothing() -> None:
+    assert ssim(images(0, 1, 12, 12), images(0, 1, 12, 12)).shape == (0,)
 
 
 def test_equal_images_are_1_and_a_negative_is_below_0() -> None:
