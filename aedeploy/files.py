@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ from aedeploy.errors import BusyError
 #: What every temporary file of ours ends with, so that a leftover of a killed process is known as one.
 PARTIAL_SUFFIX = ".aedeploy-partial"
 
+# Names of temporary files: no other process of any machine has them.
+_PROCESS = secrets.token_hex(8)
+_NUMBERS = count()
+
 
 @contextlib.contextmanager
 def replacing(path: Path, *, sync: bool = True, scratch: Path | None = None) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``, or in ``scratch``; on success it is synced and replaces ``path`` atomically.
+    """Yield a temporary path, beside ``path`` or in ``scratch``; on success it is synced and replaces ``path`` whole.
 
     On an error, an interrupt included, the temporary file is removed and ``path`` is left as it was. Without ``sync``
     a crash of the whole machine may leave ``path`` empty, until :func:`sync_file` has been through it.
@@ -39,27 +44,42 @@ def replacing(path: Path, *, sync: bool = True, scratch: Path | None = None) -> 
         raise
 
 
-def _replace(partial: Path, path: Path) -> None:
+def _replace(partial: str | Path, path: str | Path) -> None:
     try:
         os.replace(partial, path)
     except OSError as error:
-        if error.errno != errno.EXDEV or partial.parent == path.parent:
+        if error.errno != errno.EXDEV:
             raise
-        # The scratch folder is on another file system, where a link in the output folder leads.
-        with replacing(path) as beside:
+        # The scratch folder is on another file system than where a link in the output folder leads.
+        with replacing(Path(path)) as beside:
             shutil.copyfile(partial, beside)
-        partial.unlink()
+        Path(partial).unlink()
 
 
-def sync_file(path: Path) -> None:
+def place_bytes(path: str, data: bytes, scratch: str) -> None:
+    """As :func:`write_bytes` without ``sync``, for very many small files: in half the time."""
+    partial = f"{scratch}/.{_PROCESS}-{next(_NUMBERS)}{PARTIAL_SUFFIX}"
+    file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(file, left) :]
+        finally:
+            os.close(file)
+        _replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def sync_file(path: str | Path) -> None:
     """Return when what was written to ``path`` is on the disk."""
     with open(path, "rb") as written:
         os.fsync(written.fileno())
 
 
-def write_bytes(
-    path: Path, data: bytes | memoryview, *, sync: bool = True, scratch: Path | None = None
-) -> None:
+def write_bytes(path: Path, data: bytes | memoryview, *, sync: bool = True, scratch: Path | None = None) -> None:
     """Replace ``path`` by ``data``, atomically; see :func:`replacing`."""
     with replacing(path, sync=sync, scratch=scratch) as partial:
         partial.write_bytes(data)

@@ -67,6 +67,7 @@ def _contract(manifest: Manifest) -> str:
         "## What it takes and gives",
         "",
         f"- Image: {colour}, {size}; upright by EXIF, alpha dropped, resized bilinearly; a byte b goes in as b / 255.",
+        *([f"- Full-size images: {manifest.any_size}."] if manifest.any_size else []),
         f"- As a tensor: float32 `[batch, {image.channels}, height, width]` in [0, 1]; normalisation is in the graphs.",
     ]
     if latent is None:

@@ -85,6 +85,11 @@ class AnySize(Config):
     bytes_per_pixel: int = Field(ge=1, description="Of memory for PyTorch's float32 values at their most, estimated.")
     unbounded_by: str | None = Field(default=None, description="Why there is no radius; null where there is one.")
 
+    def __str__(self) -> str:
+        if self.radius is None:
+            return f"whole images only, not in tiles, because of {self.unbounded_by}"
+        return f"each pixel depends on others up to {self.radius} px away, so large ones can go through in tiles"
+
 
 class LatentContract(Config):
     """What the encoder gives and the decoder takes."""

@@ -17,6 +17,7 @@ from aedeploy.cli import (
     evaluate,
     export,
     inspect,
+    jobs_command,
     list_,
     parity,
     reconstruct,
@@ -25,6 +26,7 @@ from aedeploy.cli import (
     verify,
 )
 from aedeploy.cli.console import INTERRUPTED, Output, speak_any_name
+from aedeploy.cli.job_options import JobCommand
 
 app = typer.Typer(
     name="aedeploy",
@@ -60,10 +62,11 @@ app.command("verify")(verify.verify)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
 app.command("bench")(bench.bench)
-app.command("encode")(encode.encode)
-app.command("decode")(decode.decode)
-app.command("reconstruct")(reconstruct.reconstruct)
-app.command("denoise")(denoise.denoise)
+app.command("encode", cls=JobCommand)(encode.encode)
+app.command("decode", cls=JobCommand)(decode.decode)
+app.command("reconstruct", cls=JobCommand)(reconstruct.reconstruct)
+app.command("denoise", cls=JobCommand)(denoise.denoise)
+app.add_typer(jobs_command.jobs, name="jobs")
 app.command("list")(list_.list_)
 app.command("demo")(demo.demo)
 

@@ -144,6 +144,7 @@ def _overview(bundle: Bundle) -> Table:
         "bundle": str(bundle.path),
         "recipe": f"{recipe.get('name', '')}: {recipe.get('summary', '')}",
         "image": _image(manifest.image),
+        **({"full size": str(manifest.any_size)} if manifest.any_size else {}),
         "latent": _latent(manifest.latent),
         "weights": f"{manifest.weights.path}, {_megabytes(manifest.weights.bytes)} MB",
         "digest": manifest.digest,

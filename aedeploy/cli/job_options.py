@@ -1,25 +1,29 @@
-"""The options of encode, decode, reconstruct and denoise, each said once; and the way from them to a JobRequest and back."""
+"""The options of encode, decode, reconstruct and denoise, each said once."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from aedeploy.cli.options import AllowFailed, Backend, BundleOption, Debug, Device, Json, ModelFormat, PixelsOption
-from aedeploy.cli.options import Quiet, Verbose
-from aedeploy.errors import ConfigError
-
-if TYPE_CHECKING:
-    from aedeploy.bundle import Bundle
-    from aedeploy.jobs.request import JobRequest
-    from aedeploy.jobs.spec import JobName
+from aedeploy.cli.options import (
+    AllowFailed,
+    Backend,
+    BundleOption,
+    Debug,
+    Device,
+    Json,
+    ModelFormat,
+    PixelsOption,
+    Quiet,
+    Verbose,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,9 @@ class JobOption:
 
 
 def _option(name: str, flag: str, of: Any, default: Any, help: str, metavar: str | None = None) -> JobOption:
-    return JobOption(name=name, annotation=Annotated[of, typer.Option(flag, metavar=metavar, help=help)], default=default)
+    return JobOption(
+        name=name, annotation=Annotated[of, typer.Option(flag, metavar=metavar, help=help)], default=default
+    )
 
 
 _INPUT = {
@@ -61,15 +67,31 @@ _OUT = Annotated[
 _INCLUDE = _option(
     "include", "--include", list[str] | None, None, "Only what matches, such as 'train/*.png'; repeatable.", "GLOB"
 )
-_EXCLUDE = _option("exclude", "--exclude", list[str] | None, None, "Not what matches, such as 'thumbs/'; repeatable.", "GLOB")
+_EXCLUDE = _option(
+    "exclude", "--exclude", list[str] | None, None, "Not what matches, such as 'thumbs/'; repeatable.", "GLOB"
+)
 _LINKS = _option("links", "--links", str, "follow", "Symbolic links: all, those to files, none.", "follow|files|skip")
 
 _READING = (
-    _option("max_pixels", "--max-pixels", int | None, None, "Refuse larger images by their header. Default: 100 million.", "N"),
     _option(
-        "decode", "--decode", str, "full", "scaled: JPEGs are decoded smaller where that is enough; faster.", "full|scaled"
+        "max_pixels",
+        "--max-pixels",
+        int | None,
+        None,
+        "Refuse larger images by their header. Default: 100 million.",
+        "N",
     ),
-    _option("resize", "--resize", str, "exact", "To the model's size: stretched, padded, or its middle.", "exact|fit|crop"),
+    _option(
+        "decode",
+        "--decode",
+        str,
+        "full",
+        "scaled: JPEGs are decoded smaller where that is enough; faster.",
+        "full|scaled",
+    ),
+    _option(
+        "resize", "--resize", str, "exact", "To the model's size: stretched, padded, or its middle.", "exact|fit|crop"
+    ),
 )
 
 _LATENTS = (
@@ -110,17 +132,25 @@ _SIZES = (
 )
 
 _SCORES = (
-    _option("score", "--score", bool, False, "Write each image's error (MSE, SSIM) to Parquet."),
-    _option("heatmaps", "--heatmaps", bool, False, "With --score: a picture of each image's error, too."),
+    _option("score", "--score", bool, False, "Write each image's error (MSE, SSIM) to Parquet, in place of the image."),
+    _option(
+        "heatmaps",
+        "--heatmaps",
+        bool,
+        False,
+        "With --score: also a picture of each image's error, written as images are.",
+    ),
     _option(
         "calibrate",
         "--calibrate",
         Path | None,
         None,
-        "With --score: a folder of normal images, by which the others are judged.",
+        "With --score: a folder of normal images, by whose errors the others are judged.",
         "DIR",
     ),
-    _option("quantile", "--quantile", float, 0.99, "Of the errors of --calibrate: above it, an image is an anomaly.", "Q"),
+    _option(
+        "quantile", "--quantile", float, 0.99, "Of the errors of --calibrate: above it, an image is an anomaly.", "Q"
+    ),
 )
 
 _GRAPH = (
@@ -144,7 +174,13 @@ _SPEED = (
         "auto|never|always",
     ),
     _option("engine", "--engine", str, "local", "Who runs the shards: this machine, or a Ray cluster.", "local|ray"),
-    _option("address", "--address", str | None, None, "Of the Ray cluster: auto, or HOST:PORT. Default: one of this machine."),
+    _option(
+        "address",
+        "--address",
+        str | None,
+        None,
+        "Of the Ray cluster: auto, or HOST:PORT. Default: one of this machine.",
+    ),
     _option("part", "--shard", str | None, None, "Do the i-th part of n; n processes share --out. From 0.", "i/n"),
 )
 
@@ -155,14 +191,15 @@ _TROUBLE = (
     _option("dry_run", "--dry-run", bool, False, "Say what would be done, and write nothing."),
 )
 
-_SPOKEN = (
+#: What every command has.
+SPOKEN = (
     JobOption(name="json_", annotation=Json, default=False),
     JobOption(name="quiet", annotation=Quiet, default=False),
     JobOption(name="verbose", annotation=Verbose, default=False),
     JobOption(name="debug", annotation=Debug, default=False),
 )
 
-_WRITTEN = {
+_WRITTEN: dict[str, dict[str, tuple[JobOption, ...]]] = {
     "encode": {"Latents": _LATENTS},
     "decode": {"Images": _IMAGES},
     "reconstruct": {"Images": (*_IMAGES, *_SIZES), "Scores": _SCORES},
@@ -179,7 +216,7 @@ def panels(job: str) -> dict[str, tuple[JobOption, ...]]:
         "Model": _GRAPH,
         "Speed": _SPEED,
         "Errors and earlier runs": _TROUBLE,
-        _LAST: _SPOKEN,
+        _LAST: SPOKEN,
     }
 
 
@@ -195,10 +232,13 @@ def job_options(job: str) -> Callable[[Callable[..., None]], Callable[..., None]
         for option in options:
             info = copy(option.info)
             info.rich_help_panel = panel
-            annotation = Annotated[option.annotation.__origin__, info]
+            annotation = option.annotation.__origin__
             parameters.append(
                 inspect.Parameter(
-                    option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=annotation
+                    option.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=option.default,
+                    annotation=Annotated[annotation, info],
                 )
             )
 
@@ -222,91 +262,3 @@ class JobCommand(TyperCommand):
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
-
-
-def auto_or_number(name: str, value: str) -> int | None:
-    """What an option ``auto|N`` was given; None for auto."""
-    if value == "auto":
-        return None
-    if not value.isdecimal():
-        raise ConfigError(f"--{name.replace('_', '-')} takes a number, or auto: {value!r} is neither.")
-    return int(value)
-
-
-def read_request(job: JobName, bundle: Bundle, options: Mapping[str, Any]) -> JobRequest:
-    """What a command's options ask for.
-
-    Raises:
-        ConfigError: one of them is none of its values.
-    """
-    from aedeploy.images.write import ImageOptions
-    from aedeploy.jobs.request import JobRequest
-    from aedeploy.jobs.sources import Selection
-
-    spoken = {option.name for option in _SPOKEN} | {"dry_run", "bundle"}
-    values = {name: value for name, value in options.items() if name not in spoken}
-    values["selection"] = Selection(
-        include=tuple(values.pop("include") or ()),
-        exclude=tuple(values.pop("exclude") or ()),
-        links=values.pop("links", "follow"),
-    )
-    if "image_format" in values:
-        values["images"] = ImageOptions(
-            format=values.pop("image_format"), quality=values.pop("quality"), compression=values.pop("compression")
-        )
-    for name in {"batch_size", "workers", "tile"} & set(values):
-        values[name] = auto_or_number(name, values[name])
-    if values.get("max_pixels", 0) is None:
-        del values["max_pixels"]
-    shard = values.pop("part")
-    return JobRequest(job=job, bundle=bundle, **values, **({} if shard is None else {"part": _part(shard)}))
-
-
-def _part(text: str) -> tuple[int, int]:
-    number, slash, of = text.partition("/")
-    if not slash or not number.isdecimal() or not of.isdecimal():
-        raise ConfigError(f"--shard is i/n, such as 0/8 for the first of eight processes: {text!r} is not.")
-    return int(number), int(of)
-
-
-def command_of(request: JobRequest) -> list[str]:
-    """The words that ask for the same again, but for --overwrite: what is finished by then is to be kept."""
-    source = str(request.source)
-    if source.startswith("-") and source != "-":
-        source = f"./{source}"
-    words = ["aedeploy", request.job, source, "--out", str(request.output), "--bundle", str(request.bundle.path)]
-    typed = _typed(request)
-    for options in panels(request.job).values():
-        for option in options:
-            value = typed.get(option.name, option.default)
-            if option.name == "bundle" or value == option.default:
-                continue
-            for one in value if isinstance(value, list) else [value]:
-                if one is True:
-                    words.append(option.flag)
-                elif str(one).startswith("-"):
-                    words.append(f"{option.flag}={one}")
-                else:
-                    words += [option.flag, str(one)]
-    return words
-
-
-def _typed(request: JobRequest) -> dict[str, Any]:
-    """A request as its options, but for those that are not said again."""
-    from aedeploy.images.read import MAX_PIXELS
-
-    values: dict[str, Any] = {field.name: getattr(request, field.name) for field in fields(request)}
-    for name in ("overwrite", "bundle"):
-        del values[name]
-    for name in ("batch_size", "workers", "tile"):
-        values[name] = "auto" if values[name] is None else str(values[name])
-    values["include"] = list(request.selection.include) or None
-    values["exclude"] = list(request.selection.exclude) or None
-    values["links"] = request.selection.links
-    values["image_format"] = request.images.format
-    values["quality"] = request.images.quality
-    values["compression"] = request.images.compression
-    values["max_pixels"] = None if request.max_pixels == MAX_PIXELS else request.max_pixels
-    number, of = request.part
-    values["part"] = None if of == 1 else f"{number}/{of}"
-    return values

@@ -1,4 +1,4 @@
-"""What the commands encode, decode, reconstruct and denoise share: their options, their progress, their result."""
+"""What the commands encode, decode, reconstruct and denoise, and ``jobs retry``, share: a request carried out."""
 
 from __future__ import annotations
 
@@ -8,98 +8,106 @@ import shlex
 import signal
 import sys
 import threading
-import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from aedeploy.cli.console import INTERRUPTED, Output
-from aedeploy.errors import ConfigError
+from aedeploy.cli.console import INTERRUPTED, Output, output_of
+from aedeploy.cli.job_progress import JobProgress, bottleneck
+from aedeploy.cli.job_request import auto_or_number as auto_or_number
+from aedeploy.cli.job_request import command_of, read_request
 
 if TYPE_CHECKING:
-    from aedeploy.jobs.engines import Progress
     from aedeploy.jobs.plan import Plan
+    from aedeploy.jobs.request import JobRequest
     from aedeploy.jobs.run import Summary
+    from aedeploy.jobs.spec import JobName
 
 #: Finished, but some inputs failed.
 SOME_FAILED = 3
 
 _SHOWN = 10
-_SECONDS_BETWEEN_LINES = 10.0
 
-ImagesArgument = Annotated[
-    Path, typer.Argument(metavar="INPUT", help="A folder of images, searched with all folders in it, or one image.")
-]
-Out = Annotated[Path, typer.Option("--out", "-o", help="The folder to write to, outside of the input.")]
-BatchSize = Annotated[str, typer.Option(metavar="auto|N", help="Images that go through the graph at a time.")]
-Workers = Annotated[str, typer.Option(metavar="auto|N", help="Threads. auto: as many as cores.")]
-Overwrite = Annotated[
-    bool,
-    typer.Option("--overwrite", help="Start again, in place of what an earlier run left."),
-]
-Names = Annotated[
-    str,
-    typer.Option(metavar="short|full", help="Of outputs. short: a.jpg gives a.png; full: a.jpg.png."),
-]
-Size = Annotated[
-    str,
-    typer.Option(metavar="original|model", help="Of outputs: each image's own, or the model's."),
-]
+#: Of the summary, what only its text needs.
+_NOT_IN_JSON = ("others", "other_names", "complete")
 
 
-def carry_out(job: str, output: Output, bundle: str | None, options: Mapping[str, Any]) -> None:
-    """Run one job from a command's options and print its result; ends with the job's exit code.
-
-    ``options`` are those of :class:`aedeploy.jobs.request.JobRequest`, as the command line gave them.
-    """
+def run_command(job: JobName, options: Mapping[str, Any]) -> None:
+    """Do what a command's options ask for and print the result; ends with the job's exit code."""
     from aedeploy.bundle.locate import find_bundle
-    from aedeploy.jobs.plan import plan_job
-    from aedeploy.jobs.run import Summary, run_job
 
-    found = find_bundle(bundle)
+    output = output_of(options)
+    found = find_bundle(options["bundle"])
     output.note(f"Bundle: {found.path}")
-    request = _request(job, found, options)
+    request = read_request(job, found, options)
+    if options["dry_run"]:
+        from aedeploy.cli.job_plan import show_plan
+
+        show_plan(request, output)
+    else:
+        carry_out(request, output, command_of(request))
+
+
+def carry_out(request: JobRequest, output: Output, again: Sequence[str]) -> None:
+    """Run a job and print its result; ends with its exit code. ``again``: the words that go on after an interrupt."""
+    from aedeploy.jobs.plan import plan_job
+
     plan = plan_job(request)
-    output.detail(
-        f"{plan.settings.backend} on {plan.settings.device}, {plan.workers} workers, {len(plan.shards)} shards; "
-        f"model {plan.settings.bundle_digest}"
-    )
-    if plan.done_before:
-        output.note(f"{plan.done_before:,} are done already; {plan.left:,} are left.")
-    summary = None
+    _introduce(plan, output)
     with _stop_on_signals() as stop, contextlib.nullcontext() if output.debug else _without_chatter():
-        for event in _watched(run_job(plan, stop), plan, output, stop):
-            if isinstance(event, Summary):
-                summary = event
-    assert summary is not None  # a generator that did not raise has ended with it
-    output.result(summary.as_dict(), _text(summary, plan))
+        summary = _watched(plan, output, stop)
+    values = {name: value for name, value in summary.as_dict().items() if name not in _NOT_IN_JSON}
+    if summary.verdict is None:
+        del values["verdict"]
+    output.result(values if summary.complete else values | {"resume": shlex.join(again)}, _text(summary))
+    if most := bottleneck(summary.stages):
+        spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.stages.items())
+        output.detail(f"Of all workers together: {spent}; most of it {most[0]}.")
     if not summary.complete:
-        output.note(
-            f"Interrupted: what was finished is kept. To go on:\n\n  {_resuming(job, str(found.path), options)}\n"
-        )
+        output.note(f"Interrupted: what was finished is kept. To go on:\n\n  {shlex.join(again)}\n")
         raise typer.Exit(INTERRUPTED)
     if summary.failed:
         raise typer.Exit(SOME_FAILED)
 
 
-def _request(job: str, bundle: Any, options: Mapping[str, Any]) -> Any:
-    from aedeploy.jobs.request import JobRequest
+def _introduce(plan: Plan, output: Output) -> None:
+    """What there is to know before it begins."""
+    from aedeploy.jobs.count import done_before
+    from aedeploy.jobs.hints import first_headers, geometry_of, is_resized, scaled_hint
 
-    values = dict(options)
-    for name in ("batch_size", "workers"):
-        values[name] = auto_or_number(name, values[name])
-    return JobRequest(job=job, bundle=bundle, **values)  # type: ignore[arg-type]
+    if output.quiet:
+        return
+    output.detail(
+        f"{plan.settings.backend} on {plan.settings.device}, {plan.workers or 'as many as the cluster has'} workers; "
+        f"model {plan.settings.bundle_digest}"
+    )
+    if done := done_before(plan):
+        output.note(f"{done:,} were done by earlier runs.")
+    headers = first_headers(plan)
+    if is_resized(plan, headers):
+        sentence = geometry_of(plan)
+        output.note(f"{sentence[0].upper()}{sentence[1:]}.")
+    if hint := scaled_hint(plan, headers):
+        output.note(hint)
 
 
-def auto_or_number(name: str, value: str) -> int | None:
-    """What an option ``auto|N`` was given; None for auto."""
-    if value == "auto":
-        return None
-    if not value.isdecimal():
-        raise ConfigError(f"--{name.replace('_', '-')} takes a number, or auto: {value!r} is neither.")
-    return int(value)
+def _watched(plan: Plan, output: Output, stop: threading.Event) -> Summary:
+    """Run it, and show what happens."""
+    from aedeploy.jobs.engines import Note, Progress
+    from aedeploy.jobs.run import run_job
+
+    # Closed, so that whoever does not wait for the end leaves no thread and no process at work.
+    events = cast("Generator[Progress | Note | Summary]", run_job(plan, stop))
+    with JobProgress(plan, output, stop) as progress, contextlib.closing(events):
+        for event in events:
+            if isinstance(event, Progress):
+                progress.show(event)
+            elif isinstance(event, Note):
+                progress.note(event)
+            else:
+                return event
+    raise AssertionError("a job ends with its summary or with an error")
 
 
 @contextlib.contextmanager
@@ -145,95 +153,17 @@ def _without_chatter() -> Iterator[None]:
             sys.stderr = ours
 
 
-def _watched(
-    events: Iterator[Progress | Summary], plan: Plan, output: Output, stop: threading.Event
-) -> Iterator[Progress | Summary]:
-    """Pass the events on, and show them: a bar on a terminal, a line now and then elsewhere."""
-    if output.quiet or plan.left == 0:
-        yield from events
-    elif output.messages.is_terminal:
-        yield from _with_bar(events, plan, output, stop)
-    else:
-        yield from _with_lines(events, plan, output, stop)
-
-
-def _with_bar(
-    events: Iterator[Progress | Summary], plan: Plan, output: Output, stop: threading.Event
-) -> Iterator[Progress | Summary]:
-    from rich import progress
-
-    from aedeploy.jobs.engines import Progress
-
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn("{task.fields[rate]}"),
-        progress.TimeRemainingColumn(),
-        progress.TextColumn("{task.fields[failed]}", style="red"),
-    )
-    began, done, failed = time.monotonic(), 0, 0
-    with progress.Progress(*columns, console=output.messages, transient=True) as bar:
-        task = bar.add_task(plan.settings.job, total=plan.left, rate="", failed="")
-        for event in events:
-            if isinstance(event, Progress):
-                done, failed = done + event.ok + event.failed, failed + event.failed
-                bar.update(
-                    task,
-                    completed=done,
-                    description="finishing what was begun" if stop.is_set() else plan.settings.job,
-                    rate=f"{done / (time.monotonic() - began):,.0f}/s",
-                    failed=f"{failed:,} failed" if failed else "",
-                )
-            yield event
-
-
-def _with_lines(
-    events: Iterator[Progress | Summary], plan: Plan, output: Output, stop: threading.Event
-) -> Iterator[Progress | Summary]:
-    from aedeploy.jobs.engines import Progress
-
-    began = said = time.monotonic()
-    done = failed = 0
-    for event in events:
-        now = time.monotonic()
-        if isinstance(event, Progress):
-            done, failed = done + event.ok + event.failed, failed + event.failed
-            if now - said >= _SECONDS_BETWEEN_LINES:
-                said, rate = now, done / (now - began)
-                output.note(
-                    f"{plan.settings.job}: {done:,} of {plan.left:,} ({failed:,} failed), {rate:,.0f} a second, "
-                    + ("finishing what was begun" if stop.is_set() else f"{(plan.left - done) / rate:,.0f} s left")
-                )
-        yield event
-
-
-def _text(summary: Summary, plan: Plan) -> str:
+def _text(summary: Summary) -> str:
     lines = [
         f"{summary.job}: {summary.ok:,} ok, {summary.skipped:,} skipped, {summary.failed:,} failed, "
         f"in {summary.seconds:.1f} s ({summary.images_per_second:,.0f} a second) → {summary.output}"
     ]
-    if plan.others:
-        lines.append(f"  skipped  {_some(plan.others)}: no images by their names")
+    if summary.others:
+        names = ", ".join(summary.other_names)
+        more = summary.others - len(summary.other_names)
+        names += f" and {more:,} more" if more else ""
+        lines.append(f"  skipped  {names}: no images by their names, or not selected")
     lines += [f"  failed   {failure.path}: {failure.reason}" for failure in summary.failures[:_SHOWN]]
     if summary.failed > _SHOWN:
         lines.append(f"  … and {summary.failed - _SHOWN:,} more: --json lists all of them")
     return "\n".join(lines)
-
-
-def _some(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
-
-
-def _resuming(job: str, bundle: str, options: Mapping[str, Any]) -> str:
-    """The command that goes on, with the bundle named: by then, the newest may be another."""
-    words = ["aedeploy", job, str(options["source"]), "--out", str(options["output"]), "--bundle", bundle]
-    defaults = {"device": "cpu", "batch_size": "auto", "workers": "auto", "names": "short", "size": "original"}
-    defaults["latent_format"] = "parquet"
-    for name, value in options.items():
-        if name in ("source", "output", "overwrite") or value in (None, False, defaults.get(name)):
-            continue
-        flag = "--" + {"latent_format": "format"}.get(name, name).replace("_", "-")
-        words += [flag] if value is True else [flag, str(value)]
-    return shlex.join(words)

@@ -22,6 +22,6 @@ def reconstruct(**options: Any) -> None:
 
         aedeploy reconstruct photos/ --out reconstructed/
 
-        aedeploy reconstruct parts/ --out scores/ --score --calibrate parts-that-are-good/
+        aedeploy reconstruct parts/ --out scores/ --score --calibrate good/
     """
     run_command("reconstruct", options)

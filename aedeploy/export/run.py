@@ -233,9 +233,7 @@ def staging_folder(parent: Path) -> Iterator[Path]:
         yield folder
 
 
-def _commit(
-    bundle: Bundle, staging: Path, records: Sequence[GraphRecord], any_size: AnySize | None
-) -> Bundle:
+def _commit(bundle: Bundle, staging: Path, records: Sequence[GraphRecord], any_size: AnySize | None) -> Bundle:
     """Move the staged files into place; a kill in the middle leaves a valid bundle without the graphs in question."""
     files = [file for record in records for file in (record.file, record.data) if file is not None]
     changed = [file for file in files if not _same(bundle.path / file.path, file)]

@@ -75,16 +75,6 @@ class Geometry:
             picture.size, shown=shown
         )
 
-    def place_alpha(self, alpha: np.ndarray, placement: Placement) -> np.ndarray:
-        """Alpha, uint8 [h, w] of the image's own size, as it lies in what the model takes: uint8 [H, W].
-
-        Beside an image that was fitted nothing is to be seen: there it is 0.
-        """
-        image = Image.fromarray(_region(alpha, placement.shown))
-        if placement.frame is not None:
-            return self._framed(image, placement.frame)[:, :, 0]
-        return np.asarray(_resized(image, (self.width, self.height)))
-
     def _framed(self, image: Image.Image, frame: Box) -> np.ndarray:
         left, upper, right, lower = frame
         pixels = _array(_resized(image, (right - left, lower - upper)))

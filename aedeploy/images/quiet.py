@@ -20,6 +20,7 @@ class QuietPillow:
         self._lock = threading.Lock()
         self._readers = 0
         self._before: warnings.catch_warnings[None] | None = None
+        self._raised = False
         self._limit: int | None = None
 
     def __enter__(self) -> None:
@@ -28,7 +29,6 @@ class QuietPillow:
                 self._before = warnings.catch_warnings()
                 self._before.__enter__()
                 warnings.filterwarnings("ignore", module=r"PIL\.")
-                self._limit = Image.MAX_IMAGE_PIXELS
             self._readers += 1
 
     def __exit__(self, *error: object) -> None:
@@ -36,7 +36,8 @@ class QuietPillow:
             self._readers -= 1
             if self._readers == 0 and self._before is not None:
                 self._before.__exit__(None, None, None)
-                Image.MAX_IMAGE_PIXELS = self._limit
+                if self._raised:
+                    Image.MAX_IMAGE_PIXELS, self._raised = self._limit, False
 
     def allow(self, pixels: int) -> None:
         """Let Pillow open an image of that many pixels, until the last reader leaves; it refuses some 179 million."""
@@ -44,6 +45,8 @@ class QuietPillow:
             return
         with self._lock:
             if Image.MAX_IMAGE_PIXELS is not None:
+                if not self._raised:
+                    self._limit, self._raised = Image.MAX_IMAGE_PIXELS, True
                 Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, pixels // 2 + 1)
 
 

@@ -29,8 +29,9 @@ def ssim(x_BCHW: np.ndarray, y_BCHW: np.ndarray) -> np.ndarray:
     planes = max(1, _BLOCK // (height * width))
     sums = [_sums(x[at : at + planes], y[at : at + planes], window) for at in range(0, len(x), planes)]
     places = (height - len(window) + 1) * (width - len(window) + 1)
-    similar: np.ndarray = np.concatenate([np.zeros(0), *sums]).reshape(images, channels).sum(axis=1)
-    return similar / (places * channels)
+    similar: np.ndarray = np.concatenate([np.zeros(0), *sums]).reshape(images, channels).sum(axis=1) / places
+    similar /= channels
+    return similar
 
 
 def gaussian_window(side: int) -> np.ndarray:
@@ -73,7 +74,7 @@ def _windowed(values: np.ndarray, window: np.ndarray) -> np.ndarray:
     term = np.empty_like(down)
     for at, weight in enumerate(window[1:], 1):
         down += np.multiply(values[at : at + rows], weight, out=term)
-    across = down[:, :columns] * window[0]
+    across: np.ndarray = down[:, :columns] * window[0]
     term = np.empty_like(across)
     for at, weight in enumerate(window[1:], 1):
         across += np.multiply(down[:, at : at + columns], weight, out=term)

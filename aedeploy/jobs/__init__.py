@@ -1,14 +1,23 @@
-"""Batch jobs over folders: encode, decode, reconstruct, denoise. A job is made of shards, each a pure task.
+"""Batch jobs over images: encode, decode, reconstruct, denoise. A job is made of shards, each a pure task.
 
-request.py    what a caller asks for
-sources.py    the inputs of a job: the images of a folder, or the rows of latents files
-plan.py       request + sources + ledger → the shards that are left to do; refuses before anything is written
-spec.py       what a shard task is given and what it reports: plain data
-shard.py      run_shard(spec) → report
-<job>.py      what one job does with a chunk of a shard
-latents.py    latents as files: Parquet, npy, safetensors
-outputs.py    where the outputs go
-ledger.py     what is done and what failed, append-only
-engines/      who runs the shards
-run.py        a plan carried out: a generator of events, the last of them the summary
+The way of an input:
+
+request.py      what a caller asks for
+plan.py         every reason not to begin, before anything is written
+sources/        where inputs come from, listed bit by bit: folder, list, tar, zip, remote, latents
+cut.py          the listing cut into shards, and held against what is done
+    targets.py      inputs that would write one output
+    guard.py        outputs that would land among the inputs
+spec.py         what a shard task is given and what it reports: plain data
+engines/        who runs the shards: local (threads and worker processes), ray
+shard.py        run_shard(spec) → report
+<job>.py        what one job does with a chunk of a shard: encode, decode, reconstruct, denoise
+    reading.py      the images of a chunk, to pixels
+    scoring.py      how far reconstructions are from their images
+sinks/          where outputs go: latents (files of latents/), images as a tree or in tars, scores
+ledger.py       what is done and what failed, append-only
+run.py          a plan carried out: a generator of events, the last of them the summary
+
+and beside it: calibration.py (the threshold of scores), dry_run.py (a plan told, its time measured), hints.py,
+count.py (how many inputs there will be), status.py (what the ledgers of a folder say).
 """

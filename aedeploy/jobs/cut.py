@@ -13,7 +13,7 @@ from itertools import chain, count
 
 import numpy as np
 
-from aedeploy.errors import ConfigError, ImageError
+from aedeploy.errors import ImageError
 from aedeploy.jobs.ledger import Known, Part
 from aedeploy.jobs.outputs import image_output
 from aedeploy.jobs.reading import digest_of
@@ -26,6 +26,9 @@ WINDOW = 16_384
 
 # Of one shard. By the shard and not by the machine: the same shard gives the same bytes everywhere.
 _LEAST_CHUNKS = 16
+
+# Of contents that travel with a shard, because their stream is read only once: it is cut there.
+_CARRIED_BYTES = 16 * 2**20
 
 _NAMES_KEPT = 3
 
@@ -78,9 +81,9 @@ class Cutter:
         self._batch_size = batch_size
         self._most_images = most_images
         self._guard = guard
-        self._targets = Targets(settings) if settings.job != "encode" else None
+        self._targets = Targets(settings) if settings.writes_images else None
         self._cell: list[Source] = []
-        self._cells = self._in_cell = 0
+        self._cells = self._in_cell = self._carried = 0
         self._file: str | None = None
         self._again: list[Source] = []
 
@@ -159,12 +162,18 @@ class Cutter:
         """Fill the cell, and give each that is full."""
         number, of = self._part
         for source, verdict in sorted_out:
-            if self._in_cell == self._images or (self._groups_of(source) != self._file and self._in_cell):
+            if self._in_cell and (
+                self._in_cell == self._images
+                or self._carried >= _CARRIED_BYTES
+                or self._groups_of(source) != self._file
+            ):
                 yield self._cell
-                self._cell, self._in_cell = [], 0
+                self._cell, self._in_cell, self._carried = [], 0, 0
                 self._cells += 1
             self._file = self._groups_of(source)
             self._in_cell += 1
+            if source.data is not None:
+                self._carried += source.bytes
             if self._cells % of != number:
                 self.seen.elsewhere += 1
             elif verdict == "new":
@@ -223,7 +232,8 @@ class Cutter:
         if shard not in self._kept:
             return False
         settings = self._settings
-        if settings.job == "encode" or settings.container == "tar" or settings.scoring:
+        # Of scored images, a heat map that is gone does not count: its row would be written a second time.
+        if not settings.writes_images or settings.container == "tar" or settings.scoring:
             return True
         name = image_output(source.path, settings.names, settings.images.extension)
         return os.path.exists(f"{settings.output}/{name}")  # noqa: PTH110 - a million

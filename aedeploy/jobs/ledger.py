@@ -357,7 +357,7 @@ def is_held(path: Path) -> bool:
     except OSError:
         return False
     try:
-        _lock(file, path)
+        _lock(file, path, shared=True)  # over NFS a file that is open to be read can be locked in no other way
     except JobError:
         return True
     finally:
@@ -365,12 +365,14 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def _lock(file: int, output: Path) -> None:
+def _lock(file: int, output: Path, *, shared: bool = False) -> None:
     try:
         import fcntl
     except ImportError:  # Windows: whoever starts two jobs on one folder there is not stopped
         return
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
         raise JobError(f"Another job is writing to {output}: wait for it to end, or name another folder.") from None
+    except OSError:  # a file system without locks, such as Lustre mounted without them: as on Windows
+        return

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aedeploy.errors import ConfigError, JobError, NothingToDoError
 from aedeploy.images.read import EXTENSIONS
+from aedeploy.jobs.calibration import Calibration, calibrate
 from aedeploy.jobs.cut import Cutter, Seen, free_numbers
 from aedeploy.jobs.guard import Guard
 from aedeploy.jobs.ledger import (
@@ -16,7 +17,6 @@ from aedeploy.jobs.ledger import (
     Known,
     Record,
     is_held,
-    ledger_file,
     ledger_paths,
     ledger_state,
     read_ledgers,
@@ -26,7 +26,7 @@ from aedeploy.jobs.request import JobRequest
 from aedeploy.jobs.shard import JOBS, Work, open_work
 from aedeploy.jobs.sources import Group, find_origin, list_inputs, load_source
 from aedeploy.jobs.spec import Origin, Scoring, Settings, Source
-from aedeploy.runtime.codec import auto_batch_size, image_geometry
+from aedeploy.runtime.codec import Codec, auto_batch_size, image_geometry
 from aedeploy.runtime.cores import available_cores
 from aedeploy.runtime.open import choose_engine
 
@@ -48,6 +48,7 @@ class Plan:
     record: Record | None  # of earlier runs, also where --overwrite is not to go on from it
     kept: set[int]  # numbers of earlier shards whose outputs are there
     ledger: tuple[int, int] | None  # as it was before it was read
+    calibration: Calibration | None  # where the threshold of the scores comes from
 
     @property
     def seen(self) -> Seen:
@@ -79,8 +80,15 @@ def plan_job(request: JobRequest, refuse: Callable[[str], None] = _refuse) -> Pl
     ledger = ledger_state(request.output, request.part)
     earlier = _earlier(request)
     record = None if request.overwrite else earlier
+    if settings.any_size:
+        settings = _tiled(settings, request, record)
+    calibration = None
+    if request.calibrate is not None and settings.scoring is not None:
+        calibration = calibrate(request, settings)
+        scoring = replace(settings.scoring, threshold=calibration.threshold, quantile=calibration.quantile)
+        settings = replace(settings, scoring=scoring)
     if record is not None:
-        settings = _same(record, settings, request)
+        _check_same(record, settings, request)
     kept = set(_shards_still_there(record, request.output)) if record else set()
     work = open_work(settings)
     cutter = Cutter(
@@ -93,7 +101,7 @@ def plan_job(request: JobRequest, refuse: Callable[[str], None] = _refuse) -> Pl
         shard_images=work.shard_images,
         batch_size=request.batch_size,
         most_images=auto_batch_size(image_geometry(request.bundle)),
-        guard=_guard(request, origin),
+        guard=_guard(settings),
     )
     cutter.look_ahead(refuse)
     if cutter.found_nothing:
@@ -107,6 +115,7 @@ def plan_job(request: JobRequest, refuse: Callable[[str], None] = _refuse) -> Pl
         record=earlier,
         kept=kept,
         ledger=ledger,
+        calibration=calibration,
     )
 
 
@@ -117,11 +126,11 @@ def _listing(request: JobRequest, origin: Origin) -> Iterator[Group]:
     return list_inputs(origin, request.selection)
 
 
-def _guard(request: JobRequest, origin: Origin) -> Callable[[Sequence[Source]], None]:
+def _guard(settings: Settings) -> Callable[[Sequence[Source]], None]:
     """What looks at some more inputs before an output of them is written: none may land among the inputs."""
-    if request.job == "encode" or origin.kind not in _LOCAL:
+    if not settings.writes_images or settings.origin.kind not in _LOCAL:
         return lambda sources: None
-    return Guard(Path(origin.location), request.output).look
+    return Guard(Path(settings.origin.location), Path(settings.output)).look
 
 
 def _settings(request: JobRequest, origin: Origin) -> Settings:
@@ -142,6 +151,8 @@ def _settings(request: JobRequest, origin: Origin) -> Settings:
             "--tile is for models that take images of any size, whole: "
             + ("leave out --size and --resize." if bundle.manifest.image.dynamic_size else f"{bundle.name!r} does not.")
         )
+    if request.score and request.job != "reconstruct":
+        raise ConfigError(f"--score is an option of reconstruct, not of {request.job}.")
     number, of = request.part
     return Settings(
         job=request.job,
@@ -169,14 +180,26 @@ def _settings(request: JobRequest, origin: Origin) -> Settings:
     )
 
 
+def _tiled(settings: Settings, request: JobRequest, record: Record | None) -> Settings:
+    """With the side of tiles settled, so that it is the same in every worker; after a resume, as it was begun with."""
+    from aedeploy.runtime.full_size import require_tiles, usual_tile
+
+    codec = Codec(request.bundle, backend=settings.backend, format=settings.model_format, device=settings.device)
+    if request.tile is not None:
+        require_tiles(codec)
+    if settings.tile is None and record is not None:
+        settings = replace(settings, tile=record.fingerprint.get("tile"))
+    if settings.tile is None:
+        tile = usual_tile(codec, workers=request.workers or available_cores())
+        if request.part[1] > 1:  # each would choose by the memory of its own machine
+            raise ConfigError(f"--shard needs --tile for a model that takes any size: here  --tile {tile}  fits.")
+        settings = replace(settings, tile=tile)
+    return settings
+
+
 def _earlier(request: JobRequest) -> Record | None:
     """What an earlier run left. A folder without a ledger must be empty: what is in it is somebody's own."""
-    for path in ledger_paths(request.output):
-        if path.name != ledger_file(request.part).name and _of(path.name) != request.part[1] and is_held(path):
-            raise JobError(
-                f"Another job is writing to {request.output}, as one of another number of processes: "
-                "wait for it to end, or name another folder."
-            )
+    refuse_other_numbers(request)
     try:
         record = read_ledgers(request.output)
     except JobError:
@@ -185,12 +208,27 @@ def _earlier(request: JobRequest) -> Record | None:
         return None
     if record is None and not request.overwrite and request.output.is_dir():
         found = next((name for name in sorted(os.listdir(request.output)) if name != OWN_FOLDER), None)
-        if found is not None:
+        # Another of several processes may have begun just now.
+        if found is not None and (record := read_ledgers(request.output)) is None:
             raise ConfigError(
                 f"--out {request.output} holds files that no job wrote, such as {found}: name a new or empty folder, "
                 "or pass --overwrite to write among them."
             )
     return record
+
+
+def refuse_other_numbers(request: JobRequest) -> None:
+    """See that no process works there as one of another number of processes: their shards are cut apart otherwise.
+
+    Raises:
+        JobError: one does.
+    """
+    for path in ledger_paths(request.output):
+        if _of(path.name) != request.part[1] and is_held(path):
+            raise JobError(
+                f"Another job is writing to {request.output}, as one of another number of processes: "
+                "wait for it to end, or name another folder."
+            )
 
 
 def _of(ledger: str) -> int:
@@ -199,6 +237,7 @@ def _of(ledger: str) -> int:
 
 _WORDS = {
     "job": "a job of another kind",
+    "scoring": "other options of --score",
     "bundle_digest": "another bundle",
     "graph_sha256": "another export of the graph",
     "backend": "another backend",
@@ -211,21 +250,17 @@ _WORDS = {
     "any_size": "another --size",
     "names": "another --names",
     "tile": "another --tile",
-    "scoring": "other options of --score",
 }
 
 
-def _same(record: Record, settings: Settings, request: JobRequest) -> Settings:
-    """Refuse to mix what another bundle or other settings made. An automatic tile is the one that was begun with."""
-    if request.tile is None and settings.any_size:
-        settings = replace(settings, tile=record.fingerprint.get("tile"))
+def _check_same(record: Record, settings: Settings, request: JobRequest) -> None:
+    """Refuse to mix what another bundle or other settings made."""
     now = settings.fingerprint()
     for key, words in _WORDS.items():
         before, after = record.fingerprint.get(key), now.get(key)
         if before != after:
             told = f" ({_told(before)}, now {_told(after)})" if not isinstance(before, dict) else ""
             raise ConfigError(f"{request.output} was begun with {words}{told}: {_START_AGAIN}.")
-    return settings
 
 
 def _told(value: object) -> str:
@@ -267,8 +302,11 @@ def stale_outputs(plan: Plan) -> Iterator[str]:
     earlier, request = plan.record, plan.request
     if earlier is None:
         return
-    vouched = {file.file for number in plan.kept for file in earlier.outputs[number]}
-    begun = earlier.numbers() if request.overwrite or request.part[1] == 1 else earlier.begun.get(request.part, set())
+    outputs = earlier.outputs
+    vouched = {file.file for number in plan.kept for file in outputs[number]}
+    # Of several processes each clears away what has a number that is its own, whoever began it.
+    process, of = (0, 1) if request.overwrite else request.part
+    begun = {number for number in earlier.numbers() if number % of == process}
     there = set(os.listdir(request.output))
     for number in sorted(begun):
         yield from (name for name in plan.work.sink.files(number) if name in there and name not in vouched)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from aedeploy.errors import ImageError
-from aedeploy.images.geometry import Geometry
+from aedeploy.images.geometry import Geometry, restored_alpha
 from aedeploy.images.read import Picture, read_picture
 from aedeploy.jobs.chunk import Chunk, Row
 from aedeploy.jobs.gate import ReadingGate
@@ -102,7 +102,8 @@ class ChunkReader:
     def _remember(self, row: Row, picture: Picture) -> None:
         row.depth = picture.depth
         if picture.alpha is not None:
-            row.alpha = np.asarray(picture.alpha)
+            alpha = np.asarray(picture.alpha)
+            row.alpha = alpha if row.placement is None else restored_alpha(alpha, row.placement)
         if picture.scaled:
             row.notes["aedeploy.decode"] = "scaled"
         if row.placement is not None and self._geometry.resize != "exact":

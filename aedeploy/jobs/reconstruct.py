@@ -1,22 +1,26 @@
-"""The job ``reconstruct``: every image through the whole autoencoder, to an image again."""
+"""The job ``reconstruct``: every image through the whole autoencoder, to an image again, or to its error."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aedeploy.bundle.manifest import Role
+from aedeploy.errors import ImageError
 from aedeploy.images.geometry import restored
 from aedeploy.images.pixels import to_bytes, to_words
 from aedeploy.jobs.chunk import Chunk, Row, finite_rows
 from aedeploy.jobs.gate import ReadingGate
 from aedeploy.jobs.reading import ChunkReader
+from aedeploy.jobs.scoring import Scorer
 from aedeploy.jobs.sinks import Sink
 from aedeploy.jobs.sinks.open import SHARD_IMAGES, open_image_sink
+from aedeploy.jobs.sinks.scores import ScoresContract, ScoresSink
 from aedeploy.jobs.sources import ThreadContents
-from aedeploy.jobs.spec import Settings, Source, StageSeconds
+from aedeploy.jobs.spec import Failure, Scoring, Settings, Source, StageSeconds
 from aedeploy.jobs.stages import timed
 from aedeploy.runtime.codec import Codec, image_geometry
 
@@ -27,6 +31,12 @@ ROLE: Role = "autoencoder"
 
 _NOT_FINITE = "the model gave NaN or infinity"
 
+# Of images at their own sizes, what a worker holds at once before it writes: 4 megapixels.
+_HELD_PIXELS = 2**22
+
+# Rows of a file of scores, where there is nothing but them.
+_SHARD_SCORES = 4096
+
 
 def _full_size(settings: Settings, codec: Codec) -> FullSize:
     from aedeploy.runtime.full_size import FullSize
@@ -34,12 +44,26 @@ def _full_size(settings: Settings, codec: Codec) -> FullSize:
     return FullSize(codec, tile=settings.tile)
 
 
+def _scores_sink(settings: Settings, codec: Codec) -> Sink:
+    scoring = settings.scoring or Scoring()
+    contract = ScoresContract(
+        bundle=codec.bundle.name,
+        bundle_digest=codec.bundle.manifest.digest,
+        graph_format=codec.graph_format,
+        reading={"decode": settings.reading.decode, "resize": settings.reading.resize},
+        measured="original" if settings.any_size else "model",
+        threshold=scoring.threshold,
+        quantile=scoring.quantile,
+    )
+    return ScoresSink(settings, contract, open_image_sink(settings) if scoring.heatmaps else None)
+
+
 class Work:
     """See jobs/shard.py."""
 
-    shard_images = SHARD_IMAGES
-
     def __init__(self, settings: Settings, codec: Codec) -> None:
+        scoring = settings.scoring
+        self.shard_images = SHARD_IMAGES if settings.writes_images or settings.any_size else _SHARD_SCORES
         self._settings = settings
         self._codec = codec
         self._contents = ThreadContents(settings.origin)
@@ -47,17 +71,15 @@ class Work:
         self._reader = ChunkReader(
             settings.reading,
             image_geometry(codec.bundle, settings.reading.resize),
-            deep=images.supports_depth16 and codec.engine.pixels == "float32",
-            alpha=images.supports_alpha and settings.size == "original",
+            deep=(images.supports_depth16 or scoring is not None) and codec.engine.pixels == "float32",
+            alpha=images.supports_alpha and settings.size == "original" and scoring is None,
         )
         self._full = _full_size(settings, codec) if settings.any_size else None
-        self.sink: Sink = open_image_sink(settings)
+        self._scorer = Scorer(settings, scoring) if scoring else None
+        self.sink: Sink = _scores_sink(settings, codec) if scoring else open_image_sink(settings)
 
     def chunk(self, sources: Sequence[Source], gate: ReadingGate, seconds: StageSeconds) -> Chunk:
-        chunk = self._any_size(sources, gate, seconds) if self._full else self._own_size(sources, gate, seconds)
-        with timed(seconds, "write"):
-            self.sink.write(chunk)
-        return chunk
+        return self._any_size(sources, gate, seconds) if self._full else self._own_size(sources, gate, seconds)
 
     def _own_size(self, sources: Sequence[Source], gate: ReadingGate, seconds: StageSeconds) -> Chunk:
         """Through the size that the model has, and back to each image's own."""
@@ -65,36 +87,98 @@ class Work:
         if not chunk.rows:
             return chunk
         with timed(seconds, "infer"):
-            (image,) = self._codec.run(ROLE, chunk.arrays.pop("pixels")).values()
+            (image,) = self._codec.run(ROLE, chunk.arrays["pixels"]).values()
             chunk.arrays["image"] = image
             chunk.keep(finite_rows(image), _NOT_FINITE)
-        with timed(seconds, "write"):
-            images = chunk.arrays.pop("image")
-            for row, values in zip(chunk.rows, images, strict=True):
-                self._finish(row, values if values.dtype == np.uint8 else values.transpose(1, 2, 0))
-        return chunk
+        pixels, made, rows = chunk.arrays.pop("pixels"), chunk.arrays.pop("image"), chunk.rows
+        parts = [self._written(rows[some], pixels[some], made[some], seconds) for some in self._finished_sizes(rows)]
+        return _merged(chunk, parts)
+
+    def _finished_sizes(self, rows: Sequence[Row]) -> Iterator[slice]:
+        """Rows to finish and write at a time: at their own sizes, images may be many times as large."""
+        start = held = 0
+        for number, row in enumerate(rows):
+            held += row.placement.size[0] * row.placement.size[1] if row.placement else 0
+            if held >= _HELD_PIXELS:
+                yield slice(start, number + 1)
+                start, held = number + 1, 0
+        yield slice(start, len(rows))
 
     def _any_size(self, sources: Sequence[Source], gate: ReadingGate, seconds: StageSeconds) -> Chunk:
-        """Each image at its own size."""
-        assert self._full is not None
-        chunk, pictures = self._reader.read_whole(self._contents.get(), sources, gate, seconds)
-        finite = []
-        for number, row in enumerate(chunk.rows):
-            with timed(seconds, "infer"):
-                values = self._full.reconstruct(pictures[number])
-                pictures[number] = values[:0]
-            finite.append(bool(np.isfinite(values).all()))
-            if finite[-1]:
-                with timed(seconds, "write"):
-                    self._finish(row, values)
-        chunk.keep(finite, _NOT_FINITE)
-        return chunk
+        """Each image at its own size: one by one, and small ones of one size together."""
+        chunk = Chunk(members=[], rows=[])
+        parts: list[Chunk] = []
+        waiting: list[tuple[Row, np.ndarray]] = []
+        held = 0
+        for source in sources:
+            one, pictures = self._reader.read_whole(self._contents.get(), [source], gate, seconds)
+            chunk.members += one.members
+            chunk.failures += one.failures
+            waiting += zip(one.rows, pictures, strict=True)
+            held += sum(picture.shape[0] * picture.shape[1] for picture in pictures)
+            if held >= _HELD_PIXELS:
+                parts += self._through(waiting, seconds)
+                waiting, held = [], 0
+        return _merged(chunk, [*parts, *self._through(waiting, seconds)])
 
-    def _finish(self, row: Row, values: np.ndarray) -> None:
-        """From what a graph gave of one image, float32 in [0, 1] or uint8 [H, W, C], to what is written."""
+    def _through(self, waiting: Sequence[tuple[Row, np.ndarray]], seconds: StageSeconds) -> Iterator[Chunk]:
+        """Run and write some images, those of one size side by side."""
+        for _, some in groupby(waiting, key=lambda one: (one[1].shape, one[1].dtype)):
+            rows, pictures = map(list, zip(*some, strict=True))
+            if self._fits(pictures[0]):
+                with timed(seconds, "infer"):
+                    pixels = np.stack(pictures)
+                    (made,) = self._codec.run(ROLE, pixels).values()
+                yield self._written(rows, pixels, made, seconds)
+                continue
+            for row, picture in zip(rows, pictures, strict=True):
+                yield self._alone(row, picture, seconds)
+
+    def _fits(self, picture: np.ndarray) -> bool:
+        """Whether an image is no larger than the model's own, and needs no padding."""
+        image, (height, width, _) = self._codec.bundle.manifest.image, picture.shape
+        if height % image.multiple_of or width % image.multiple_of or min(height, width) < image.minimum:
+            return False
+        return bool(height * width <= image.height * image.width)
+
+    def _alone(self, row: Row, picture: np.ndarray, seconds: StageSeconds) -> Chunk:
+        assert self._full is not None
+        try:
+            with timed(seconds, "infer"):
+                values = self._full.reconstruct(picture)
+        except ImageError as error:  # too large to go through in one piece
+            return Chunk(members=[], rows=[], failures=[Failure(path=row.source.path, reason=str(error))])
+        made = values if values.dtype == np.uint8 else values.transpose(2, 0, 1)
+        return self._written([row], picture[None], made[None], seconds)
+
+    def _written(self, rows: Sequence[Row], pixels: np.ndarray, made: np.ndarray, seconds: StageSeconds) -> Chunk:
+        """Some rows with what a graph gave of them, scored or finished, and written."""
+        part = Chunk(members=[], rows=list(rows), arrays={"pixels": pixels, "image": made})
+        part.keep(finite_rows(made), _NOT_FINITE)
+        pixels, made = part.arrays.pop("pixels"), part.arrays.pop("image")
+        if self._scorer is not None and part.rows:
+            with timed(seconds, "score"):
+                part.arrays = self._scorer.measure(part.rows, pixels, made)
+        with timed(seconds, "write"):
+            if self._scorer is None:
+                for row, values in zip(part.rows, made, strict=True):
+                    row.image = self._finished(row, values)
+            self.sink.write(part)
+        return part
+
+    def _finished(self, row: Row, values: np.ndarray) -> np.ndarray:
+        """From what a graph gave of one image, float32 [C, H, W] or uint8 [H, W, C], to the pixels that are written."""
         if values.dtype != np.uint8:
-            floats = values.transpose(2, 0, 1)[None]
-            values = (to_words(floats) if row.depth == 16 else to_bytes(floats))[0]
+            values = (to_words(values[None]) if row.depth == 16 else to_bytes(values[None]))[0]
         if row.placement is not None and self._settings.size == "original":
             values = restored(values, row.placement)
-        row.image = values
+        return values
+
+
+def _merged(chunk: Chunk, parts: Sequence[Chunk]) -> Chunk:
+    """The chunk, with what became of its rows in parts."""
+    chunk.rows = [row for part in parts for row in part.rows]
+    chunk.failures += [failure for part in parts for failure in part.failures]
+    full = [part.arrays for part in parts if part.rows]
+    chunk.arrays = {name: np.concatenate([arrays[name] for arrays in full]) for name in (full[0] if full else {})}
+    return chunk

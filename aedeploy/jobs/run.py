@@ -16,8 +16,9 @@ from aedeploy.files import PARTIAL_SUFFIX
 from aedeploy.jobs.engines import ENGINES, EngineOptions, Note, Progress
 from aedeploy.jobs.ledger import LEDGER_FILE, LedgerWriter, ledger_paths, ledger_state
 from aedeploy.jobs.outputs import is_inside, scratch_of
-from aedeploy.jobs.plan import Plan, stale_outputs
+from aedeploy.jobs.plan import Plan, refuse_other_numbers, stale_outputs
 from aedeploy.jobs.shard import open_work
+from aedeploy.jobs.sinks.scores import Verdict, verdict
 from aedeploy.jobs.spec import Failure, ShardReport, StageSeconds
 from aedeploy.names import load_named
 
@@ -43,6 +44,7 @@ class Summary:
     other_names: tuple[str, ...]  # the first of them
     stages: StageSeconds  # of all workers together
     notes: tuple[str, ...]
+    verdict: Verdict | None  # of all scores in the output folder, where they have a threshold
     complete: bool  # everything was listed, and each input is ok, skipped or failed
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,10 +81,14 @@ def run_job(plan: Plan, stop: threading.Event | None = None) -> Iterator[Progres
     finally:
         open_work.cache_clear()
         _leave(plan)
-    yield _summary(plan, tally, time.perf_counter() - began)
+    found = verdict(plan.request.output) if plan.calibration else None
+    if found is not None:
+        tally.notes.append(found.told)
+        yield _note(found.told)
+    yield _summary(plan, tally, found, time.perf_counter() - began)
 
 
-def _summary(plan: Plan, tally: _Tally, seconds: float) -> Summary:
+def _summary(plan: Plan, tally: _Tally, found: Verdict | None, seconds: float) -> Summary:
     seen = plan.seen
     failures = (*seen.failures, *tally.failures)
     skipped = seen.done + seen.others
@@ -102,6 +108,7 @@ def _summary(plan: Plan, tally: _Tally, seconds: float) -> Summary:
         other_names=tuple(seen.other_names),
         stages={stage: round(spent, 3) for stage, spent in sorted(tally.seconds.items())},
         notes=tuple(tally.notes),
+        verdict=found,
         complete=seen.complete and tally.ok + skipped + len(failures) == inputs,
     )
 
@@ -112,9 +119,14 @@ def _carry_out(plan: Plan, stop: threading.Event, tally: _Tally) -> Iterator[Pro
     with LedgerWriter(output, request.part) as ledger:
         if ledger_state(output, request.part) != plan.ledger:
             raise JobError(f"Another job wrote to {output} meanwhile: run this again.")
+        refuse_other_numbers(request)  # who began since the plan was made has its ledger too by now
         # Before the ledger is emptied: killed in between, it still knows what is to be removed.
         _clear(output, plan)
         ledger.begin(plan.settings.fingerprint(), request.recorded(), restart=request.overwrite)
+        if plan.calibration is not None:
+            plan.calibration.save(output)
+            tally.notes.append(plan.calibration.told)
+            yield _note(plan.calibration.told)
         begun = _Begun(plan, ledger)
         options = EngineOptions(
             settings=plan.settings,
@@ -141,7 +153,7 @@ def _carry_out(plan: Plan, stop: threading.Event, tally: _Tally) -> Iterator[Pro
                     stop.set()
         if error is not None:
             raise error
-        if plan.seen.complete and not stop.is_set():
+        if plan.seen.complete:  # also where somebody asked to stop: what is left is known then
             _finish(ledger, plan)
 
 
@@ -213,8 +225,14 @@ def _clear(output: Path, plan: Plan) -> None:
     """Remove what a killed run left half written, and outputs that are to be made again."""
     scratch = scratch_of(plan.settings)
     if scratch is not None:
-        for partial in scratch.glob(f".*{PARTIAL_SUFFIX}"):
-            partial.unlink(missing_ok=True)
+        of = scratch.name.rpartition("-")[2]
+        for folder in scratch.parent.glob("partial-*-of-*"):
+            # Its own, and those of another number of processes, of which none can work now.
+            if folder == scratch or not folder.name.endswith(f"-of-{of}"):
+                for partial in folder.glob(f".*{PARTIAL_SUFFIX}"):
+                    partial.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
     for name in stale_outputs(plan):
         if is_inside(name):
             (output / name).unlink(missing_ok=True)

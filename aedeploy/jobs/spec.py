@@ -95,13 +95,18 @@ class Settings:
     scoring: Scoring | None = None
     scratch: str | None = None  # a folder for what is not yet whole; None: beside what it becomes
 
+    @property
+    def writes_images(self) -> bool:
+        """Whether each input has an image of its own as output."""
+        return self.job != "encode" and (self.scoring is None or self.scoring.heatmaps)
+
     def fingerprint(self) -> dict[str, Any]:
         """What makes one output differ from another of the same input. Folders may move and batches may change."""
         values = asdict(self)
         keys = ["job", "bundle_digest", "graph_sha256", "backend"]
         if self.job == "encode":
             keys += ["reading", "latent_format", "latent_dtype"]
-        else:
+        if self.writes_images:
             keys += ["images", "container", "names"]
         if self.job in ("reconstruct", "denoise"):
             keys += ["reading", "size", "any_size", "tile", "scoring"]
@@ -139,7 +144,7 @@ class Member:
     digest: str  # of its content, 16 hexadecimal digits; empty where it was not read
 
 
-#: Seconds of one worker, by stage: read, decode, infer, write.
+#: Seconds of one worker, by stage: read, decode, infer, score, write.
 StageSeconds = dict[str, float]
 
 

@@ -7,8 +7,8 @@ from math import isqrt, lcm
 import numpy as np
 
 from aedeploy.bundle import AnySize
-from aedeploy.errors import BackendError, ConfigError, ImageError
-from aedeploy.images.pixels import to_bytes, to_floats
+from aedeploy.errors import ConfigError, ImageError
+from aedeploy.images.pixels import to_floats
 from aedeploy.images.tiles import Span, Tiling, blend, tiles
 from aedeploy.runtime.codec import Codec
 from aedeploy.runtime.memory import available_memory
@@ -17,7 +17,7 @@ from aedeploy.runtime.memory import available_memory
 _SHARE = 0.5
 
 #: What an engine takes, as a multiple of PyTorch's values at their most: see docs/any-size.md for what was measured.
-_ENGINE = 2.0
+_ENGINE = 3.0
 
 #: Bytes a pixel, of a bundle that does not say.
 _BYTES_PER_PIXEL = 512
@@ -35,7 +35,7 @@ def require_any_size(codec: Codec) -> None:
     if not image.dynamic_size:
         raise ConfigError(
             f"The model of bundle {codec.bundle.name!r} takes images of {image.width}×{image.height} pixels and no "
-            "others: leave out --size full, or train a fully convolutional variant (docs/any-size.md lists them)."
+            "others: train a fully convolutional variant (docs/any-size.md lists them) for any size."
         )
 
 
@@ -98,12 +98,12 @@ class FullSize:
     def reconstruct(self, pixels: np.ndarray) -> np.ndarray:
         """One image, [H, W, C] of the model's channels: uint8, uint16 or float32 in [0, 1].
 
-        Returns float32 [H, W, C] in [0, 1]; of a graph of uint8 pixels, uint8.
+        Returns float32 [H, W, C] in [0, 1], which is not checked for NaN; of a graph of uint8 pixels, uint8.
 
         Raises:
             ConfigError: it is no such array.
             ImageError: it is too large to go through in one piece, and must not be cut.
-            BackendError: the graph gave NaN or infinity, or could not run.
+            BackendError: the graph could not run.
         """
         self._check(pixels)
         height, width = (self._padded(length) for length in pixels.shape[:2])
@@ -129,20 +129,17 @@ class FullSize:
         return -(-max(length, self._image.minimum) // multiple) * multiple
 
     def _run(self, pixels: np.ndarray, rows: Span, columns: Span) -> np.ndarray:
-        """One tile of an image through the graph, as [h, w, C]; beyond the image it is mirrored."""
+        """One tile of an image through the graph, as [h, w, C]; beyond the image its last pixels are repeated."""
         there = pixels[rows.start : rows.stop, columns.start : columns.stop]
         beyond = ((0, rows.size - there.shape[0]), (0, columns.size - there.shape[1]), (0, 0))
-        batch = np.pad(there, beyond, mode="symmetric")[None]
+        batch = np.pad(there, beyond, mode="edge")[None]
         if batch.dtype == np.float32:
             batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
         elif batch.dtype == np.uint16:
             batch = to_floats(batch)
         (made,) = self._codec.run("autoencoder", batch).values()
-        if made.dtype == np.uint8:
-            return made[0]
-        if not np.isfinite(made).all():
-            raise BackendError(f"The autoencoder of bundle {self._codec.bundle.name!r} gave NaN or infinity.")
-        return made[0].transpose(1, 2, 0)
+        image: np.ndarray = made[0] if made.dtype == np.uint8 else made[0].transpose(1, 2, 0)
+        return image
 
     def _check(self, pixels: np.ndarray) -> None:
         channels = self._image.channels
@@ -165,7 +162,7 @@ def _uncut(codec: Codec) -> str | None:
     if manifest.any_size is None:
         return f"{what} before it is exported again: its manifest does not say yet how far a pixel looks."
     if manifest.any_size.radius is None:
-        return f"{what}, because of {manifest.any_size.unbounded_by}: give smaller images, or leave out --size full."
+        return f"{what}, because of {manifest.any_size.unbounded_by}: give smaller images, or --size model."
     return None
 
 

@@ -160,7 +160,6 @@ def test_whatever_the_sizes_what_is_placed_comes_back(
     assert (back == 77).all()
     alpha = np.full((own_height, own_width), 50, np.uint8)
     assert restored_alpha(alpha, placement).shape == back.shape[:2]
-    assert geometry.place_alpha(alpha, placement).shape == (height, width)
     if placement.frame is not None:
         left, upper, right, lower = placement.frame
         assert right - left == width or lower - upper == height
@@ -172,11 +171,8 @@ def test_whatever_the_sizes_what_is_placed_comes_back(
         assert placement.size[0] == own_width or placement.size[1] == own_height
 
 
-def test_alpha_is_placed_as_its_image_is_and_nothing_is_seen_beside_it() -> None:
-    alpha = np.full((30, 60), 200, np.uint8)
-    for resize, expected in (("exact", 200), ("crop", 200), ("fit", 0)):
-        geometry = Geometry(mode="L", height=40, width=32, resize=resize)
-        _, placement = geometry.place(picture(alpha))
-        placed = geometry.place_alpha(alpha, placement)
-        assert placed[20, 16] == 200
-        assert placed[0, 0] == expected
+def test_alpha_comes_back_of_the_region_that_was_shown() -> None:
+    alpha = np.tile(np.arange(60, dtype=np.uint8), (30, 1))
+    for resize, expected in (("exact", alpha), ("fit", alpha), ("crop", alpha[:, 15:45])):
+        _, placement = Geometry(mode="L", height=10, width=10, resize=resize).place(picture(alpha))
+        assert (restored_alpha(alpha, placement) == expected).all()

@@ -14,11 +14,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from socket import socketpair
 
 from aedeploy.errors import AedeployError, JobError
+from aedeploy.images.quiet import quiet_pillow
 from aedeploy.jobs.chunk import Chunk
 from aedeploy.jobs.engines import Event, Note, Progress
 from aedeploy.jobs.gate import ReadingGate
@@ -30,17 +32,25 @@ _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[2:]; from aedeploy.jobs.engines.child import serve; serve(int(sys.argv[1]))"
 )
 _STOP = "stop"
+# What is no shard has this number.
+_OPENED = -1
+
+#: While one shard waits for its last chunks and is written, the next one keeps the process busy.
+SHARDS_AT_ONCE = 2
 _SECONDS_TO_END = 5.0
 
 
 class Child:
-    """This side of a worker process. One thread at a time runs shards on it; any thread may close it."""
+    """This side of a worker process. Several threads may run shards on it at once, and any may close it."""
 
     def __init__(self, settings: Settings, stop: threading.Event, tell: Callable[[Event], None]) -> None:
         self._settings = settings
         self._stop = stop
         self._tell = tell
         self._sending = threading.Lock()
+        self._changed = threading.Condition()
+        self._answers: dict[int, ShardReport | Exception] = {}
+        self._told_to_stop = self._is_open = self._is_gone = False
         ours, theirs = socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -52,6 +62,8 @@ class Child:
                 start_new_session=True,
             )
         self._connection = Connection(ours.detach())
+        self._listener = threading.Thread(target=self._listen, name="child", daemon=True)
+        self._listener.start()
 
     def open(self) -> None:
         """Wait until the graph is open there.
@@ -59,51 +71,71 @@ class Child:
         Raises:
             AedeployError: it cannot be.
         """
-        self._send(self._settings)
-        answer = self._receive()
-        if isinstance(answer, BaseException):
+        with self._changed:
+            asked, self._is_open = self._is_open, True
+        if not asked:
+            self._send(_OPENED, self._settings)
+        answer = self._answer(_OPENED, keep=True)
+        if isinstance(answer, Exception):
             raise answer
 
     def run(self, spec: ShardSpec) -> None:
-        """Have one shard done, and tell of everything that comes of it."""
-        self._send(spec)
-        told = False
-        while True:
-            while not self._connection.poll(0.1):
-                if self._stop.is_set() and not told:
-                    self._send(_STOP)
-                    told = True
-            answer = self._receive()
-            if isinstance(answer, BaseException):
-                raise answer
-            self._tell(answer)
-            if isinstance(answer, ShardReport):
-                return
+        """Have one shard done, and tell of everything that comes of it.
+
+        Raises:
+            JobError: the process has died.
+        """
+        self._send(spec.number, spec)
+        answer = self._answer(spec.number)
+        if isinstance(answer, Exception):
+            raise answer
+        self._tell(answer)
+
+    def _answer(self, number: int, *, keep: bool = False) -> ShardReport | Exception:
+        with self._changed:
+            while number not in self._answers and not self._is_gone:
+                self._changed.wait(0.1)
+                if self._stop.is_set() and not self._told_to_stop:
+                    self._told_to_stop = True
+                    self._send(_OPENED, _STOP)
+            if number not in self._answers:
+                raise JobError(self._death())
+            return self._answers[number] if keep else self._answers.pop(number)
+
+    def _listen(self) -> None:
+        """Pass on what the process says: progress as it comes, answers to whoever waits for them."""
+        try:
+            while True:
+                number, message = self._connection.recv()
+                if isinstance(message, Progress):
+                    self._tell(message)
+                    continue
+                with self._changed:
+                    self._answers[number] = message
+                    self._changed.notify_all()
+        except (EOFError, OSError):
+            with self._changed:
+                self._is_gone = True
+                self._changed.notify_all()
 
     def close(self) -> None:
-        """End the process: once it has finished the chunk that it is at, or else at once."""
-        with contextlib.suppress(OSError, ValueError), self._sending:
-            self._connection.send(None)
+        """End the process: once it has finished the chunks that it is at, or else at once."""
+        with contextlib.suppress(JobError):
+            self._send(_OPENED, None)
         try:
             self._process.wait(_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._listener.join()
         self._connection.close()
 
-    def _send(self, message: object) -> None:
+    def _send(self, number: int, message: object) -> None:
         try:
             with self._sending:
-                self._connection.send(message)
-        except OSError:
+                self._connection.send((number, message))
+        except (OSError, ValueError):
             raise JobError(self._death()) from None
-
-    def _receive(self) -> Event | Exception:
-        try:
-            answer: Event | Exception = self._connection.recv()
-        except (EOFError, OSError):
-            raise JobError(self._death()) from None
-        return answer
 
     def _death(self) -> str:
         code = self._process.wait()
@@ -116,30 +148,43 @@ class Child:
 
 
 def serve(file: int) -> None:
-    """The worker process."""
+    """The worker process: one thread for the chunks of as many shards as it is sent, so that the end of one overlaps
+    with the start of the next.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    connection = Connection(file)
+    connection, sending = Connection(file), threading.Lock()
     parent = os.getppid()
-    stop, leave = threading.Event(), threading.Event()
+
+    def send(number: int, message: object) -> None:
+        with sending:
+            connection.send((number, message))
 
     def seen(chunk: Chunk, seconds: StageSeconds) -> None:
-        connection.send(Progress(ok=len(chunk.rows), failed=len(chunk.failures), seconds=seconds))
-        while connection.poll():
-            if connection.recv() is None:
-                leave.set()
-            stop.set()
         if os.getppid() != parent:  # nobody would know of what is committed now
             os._exit(1)
+        try:
+            send(_OPENED, Progress(ok=len(chunk.rows), failed=len(chunk.failures), seconds=seconds))
+        except OSError:
+            os._exit(1)
 
-    crew = Crew(gate=ReadingGate(1), seen=seen, stop=stop)
-    try:
-        while not leave.is_set() and (task := connection.recv()) is not None:
-            if isinstance(task, Settings):
-                connection.send(_opened(task))
-            elif isinstance(task, ShardSpec):
-                connection.send(_done(task, crew))
-    except (EOFError, OSError):  # whoever wanted this is gone
-        pass
+    with (
+        quiet_pillow(),
+        ThreadPoolExecutor(1, "chunk") as chunks,
+        ThreadPoolExecutor(SHARDS_AT_ONCE, "shard") as shards,
+    ):
+        crew = Crew(executor=chunks, gate=ReadingGate(1), seen=seen)
+        try:
+            while (task := connection.recv())[1] is not None:
+                number, message = task
+                if isinstance(message, Settings):
+                    send(number, _opened(message))
+                elif isinstance(message, ShardSpec):
+                    shards.submit(shard, number, message)
+                else:
+                    crew.stop.set()
+        except (EOFError, OSError):  # whoever wanted this is gone
+            os._exit(1)
+        crew.stop.set()
     os._exit(0)  # at once: an engine's own threads may take their time
 
 

@@ -19,16 +19,13 @@ from aedeploy.images.read import quiet_pillow
 from aedeploy.jobs.chunk import Chunk
 from aedeploy.jobs.engines import EngineOptions, Event, Progress
 from aedeploy.jobs.engines.ahead import Ahead
-from aedeploy.jobs.engines.child import Child
+from aedeploy.jobs.engines.child import SHARDS_AT_ONCE, Child
 from aedeploy.jobs.gate import ReadingGate
 from aedeploy.jobs.shard import Crew, run_shard
 from aedeploy.jobs.spec import ShardReport, ShardSpec, StageSeconds
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-# While one shard waits for its last chunks and is written, the next one keeps the threads busy.
-_SHARDS_AT_ONCE = 2
 
 # Seconds. An image that costs more is long calls without the lock: threads do as well.
 _CHEAP = 1e-3
@@ -38,6 +35,10 @@ _IMAGES_BEFORE_JUDGING = 512
 
 #: What runs a graph without PyTorch, whose start would take longer than a job.
 _LIGHT = ("onnxruntime", "openvino")
+
+
+#: A file system that no other process sees.
+_OF_THIS_PROCESS = "memory://"
 
 
 class _Ended:
@@ -72,7 +73,7 @@ class _Local:
         crew = Crew(
             executor=_Narrowed(self._chunks, self._width), gate=self._gate, seen=self._seen, stop=self._options.stop
         )
-        for _ in range(_SHARDS_AT_ONCE):
+        for _ in range(SHARDS_AT_ONCE):
             self._lane(lambda spec: self._events.put(run_shard(spec, crew)))
 
     def start_children(self) -> None:
@@ -81,6 +82,8 @@ class _Local:
             child = Child(self._options.settings, self._options.stop, self._events.put)
             self._children.append(child)
             self._lane(child.run, before=lambda child=child: self._opened(child))  # type: ignore[misc]
+            for _ in range(SHARDS_AT_ONCE - 1):
+                self._lane(child.run, before=child.open)
 
     def events(self) -> Iterator[Event]:
         """Until every lane has ended."""
@@ -145,6 +148,8 @@ class _Local:
     def _may_have_children(self) -> bool:
         settings = self._options.settings
         light = settings.device == "cpu" and settings.backend in _LIGHT
+        if settings.origin.location.startswith(_OF_THIS_PROCESS):
+            return False
         return os.name == "posix" and light and self._options.workers > 1
 
 

@@ -13,8 +13,6 @@ job must not write among the files of the next.
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import secrets
 import time
 from collections import deque
@@ -28,9 +26,10 @@ from aedeploy.errors import ConfigError, JobError, MissingDependencyError
 from aedeploy.files import PARTIAL_SUFFIX
 from aedeploy.jobs.engines import EngineOptions, Event, Note, Progress
 from aedeploy.jobs.engines._actor import Worker, need
+from aedeploy.jobs.engines._cluster import connected, last_line
 from aedeploy.jobs.engines.ahead import Ahead
+from aedeploy.jobs.outputs import scratch_of
 from aedeploy.jobs.spec import Settings, ShardReport, ShardSpec
-from aedeploy.runtime.cores import available_cores
 
 # How often a shard is given to another worker, before it is what is wrong.
 _LIVES = 4
@@ -39,8 +38,7 @@ _STILLBORN = 4
 # Seconds between two looks at what the cluster has, and before the person who waits is told that nobody works.
 _LOOK = 5.0
 _PATIENCE = 20.0
-# Of the Ray that is started here: paths and reports go through it, no pixels.
-_STORE_BYTES = 256 * 2**20
+
 
 def run(specs: Iterator[ShardSpec], options: EngineOptions) -> Iterator[Event]:
     """Run the shards on a cluster: see above.
@@ -58,7 +56,7 @@ def run(specs: Iterator[ShardSpec], options: EngineOptions) -> Iterator[Event]:
     try:
         # Where nothing is left to do, no cluster is needed for that.
         if (first := ahead.next()) is not None:
-            with _token(options.settings) as token, _connected(ray, options):
+            with _token(options.settings) as token, connected(ray, options):
                 engine = _Ray(ray, ahead, options, token)
                 try:
                     yield from engine.events(first)
@@ -175,7 +173,7 @@ class _Ray:
         try:
             answer = self._ray.get(answered)
         except self._ray.exceptions.RayTaskError as error:  # a defect of ours, or another version of us
-            raise JobError(f"A worker of the Ray cluster failed: {_last_line(error)}.") from error
+            raise JobError(f"A worker of the Ray cluster failed: {last_line(error)}.") from error
         except self._ray.exceptions.RayError as error:
             yield from self._lost(worker, given, error)
             return
@@ -202,7 +200,7 @@ class _Ray:
             self._stillborn += 1
             if self._stillborn >= _STILLBORN:
                 raise JobError(
-                    f"Workers of the Ray cluster die before they have opened the model ({_last_line(error)}): every "
+                    f"Workers of the Ray cluster die before they have opened the model ({last_line(error)}): every "
                     "node needs the same Python and the same aedeploy, and memory for the model."
                 )
         elif not self._options.stop.is_set():
@@ -211,7 +209,7 @@ class _Ray:
                 self._options.stop.set()
                 yield _given_up(given.spec, error)
                 return
-            yield Note(text=f"A worker on {host} was lost ({_last_line(error)}): its shard is given to another.")
+            yield Note(text=f"A worker on {host} was lost ({last_line(error)}): its shard is given to another.")
             self._again.append(given)
         if not self._options.stop.is_set():
             self._add_worker()
@@ -227,43 +225,19 @@ class _Ray:
 
 
 @contextlib.contextmanager
-def _connected(ray: ModuleType, options: EngineOptions) -> Iterator[None]:
-    """The cluster: one that this process is connected to already, or the one of the address, or one of our own."""
-    if ray.is_initialized():
-        yield
-        return
-    address = options.address or os.environ.get("RAY_ADDRESS")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": None if address else False}
-    try:
-        if address:
-            ray.init(address=address, **quiet)
-        else:
-            workers = options.workers or available_cores()
-            ray.init(address="local", num_cpus=workers, object_store_memory=_STORE_BYTES, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        if not address:
-            raise JobError(f"Ray cannot be started here: {_last_line(error)}.") from error
-        raise ConfigError(
-            f"There is no Ray cluster at {address}: {_last_line(error)}. Start one with  ray start --head , or leave "
-            "out --address."
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@contextlib.contextmanager
 def _token(settings: Settings) -> Iterator[Path]:
     """A file that is there as long as this job is: the next job of this folder removes it with other leftovers."""
-    folder = Path(settings.scratch or settings.output).resolve()
+    scratch = scratch_of(settings)
+    folder = (scratch or Path(settings.output)).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
     token = folder / f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}"
     token.touch()
     try:
         yield token
     finally:
         token.unlink(missing_ok=True)
+        for partial in scratch.glob(f".*{PARTIAL_SUFFIX}") if scratch else ():  # of workers that were lost
+            partial.unlink(missing_ok=True)
 
 
 def _absolute(settings: Settings) -> Settings:
@@ -284,13 +258,7 @@ def _given_up(spec: ShardSpec, error: Exception) -> ShardReport:
         members=(),
         failures=(),
         error=JobError(
-            f"The shard that begins with {first} lost its worker {_LIVES} times ({_last_line(error)}): one of its "
+            f"The shard that begins with {first} lost its worker {_LIVES} times ({last_line(error)}): one of its "
             "images may crash it, or memory is short. What was finished is kept."
         ),
     )
-
-
-def _last_line(error: BaseException) -> str:
-    """What an error of Ray says, without the page around it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].rstrip(".") if lines else type(error).__name__

@@ -57,6 +57,8 @@ def contract_of(values: Mapping[str, Any] | None, path: Path) -> LatentsContract
     """
     if not values:
         raise ConfigError(f"{path} does not say which bundle made it: decode reads what  aedeploy encode  wrote.")
+    if values.get("kind", "latents") != "latents":
+        raise ConfigError(f"{path} holds {values['kind']}, not latents: decode reads what  aedeploy encode  wrote.")
     if values["version"] > VERSION:
         raise ConfigError(f"{path} was written by a newer release of aedeploy: upgrade.")
     return LatentsContract(**values)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from aedeploy.errors import ImageError
-from aedeploy.files import sync_file, write_bytes
+from aedeploy.files import place_bytes, sync_file
 from aedeploy.jobs.chunk import Chunk, Row
-from aedeploy.jobs.outputs import image_output, scratch_of
+from aedeploy.jobs.outputs import image_output
 from aedeploy.jobs.sinks._encoded import encoded
 from aedeploy.jobs.spec import Output, Settings
 
@@ -28,6 +28,7 @@ class TreeSink:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._extension = settings.images.extension
 
     def files(self, number: int) -> tuple[str, ...]:
         return ()
@@ -35,10 +36,9 @@ class TreeSink:
     def write(self, chunk: Chunk) -> None:
         """Write every row's ``image``, and let its pixels go."""
         reasons: dict[int, str] = {}
-        scratch = scratch_of(self._settings)
         for row in chunk.rows:
             try:
-                _write(self._path(row), encoded(row, self._settings.images), scratch)
+                self._place(self._path(row), encoded(row, self._settings.images))
             except ImageError as error:
                 reasons[id(row)] = str(error)
             except OSError as error:
@@ -49,18 +49,26 @@ class TreeSink:
         chunk.keep((id(row) not in reasons for row in chunk.rows), lambda row: reasons[id(row)])
 
     def commit(self, number: int, chunks: Sequence[Chunk]) -> tuple[Output, ...]:
+        paths = [self._path(row) for chunk in chunks for row in chunk.rows]
         with ThreadPoolExecutor(_SYNCS_AT_ONCE) as threads:
-            list(threads.map(sync_file, [self._path(row) for chunk in chunks for row in chunk.rows]))
+            list(threads.map(_sync, (paths[start::_SYNCS_AT_ONCE] for start in range(_SYNCS_AT_ONCE))))
         return ()
 
-    def _path(self, row: Row) -> Path:
+    # Of paths as text: pathlib would take as long as the encoding of a small image.
+
+    def _path(self, row: Row) -> str:
         settings = self._settings
-        return Path(settings.output, image_output(row.source.path, settings.names, settings.images.extension))
+        return f"{settings.output}/{image_output(row.source.path, settings.names, self._extension)}"
+
+    def _place(self, path: str, content: bytes) -> None:
+        folder = os.path.dirname(path)  # noqa: PTH120 - as above
+        try:
+            place_bytes(path, content, self._settings.scratch or folder)
+        except FileNotFoundError:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - as above
+            place_bytes(path, content, self._settings.scratch or folder)
 
 
-def _write(path: Path, content: bytes, scratch: Path | None) -> None:
-    try:
-        write_bytes(path, content, sync=False, scratch=scratch)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, content, sync=False, scratch=scratch)
+def _sync(paths: Sequence[str]) -> None:
+    for path in paths:
+        sync_file(path)

@@ -53,8 +53,8 @@ class Group:
     sources: tuple[Source, ...] = ()
     failures: tuple[Failure, ...] = ()  # what is known already to give no output
     others: tuple[str, ...] = ()  # files that are no inputs, by their names or by the selection
-    # Nothing that comes later has the folder and the stem of anything up to here (nor differs from it in case alone,
-    # where file systems do not tell the cases apart): who looks for outputs that meet may forget what it has seen.
+    # No other group has the folder and the stem of anything in this one (nor differs from it in case alone, where file
+    # systems do not tell the cases apart): who looks for outputs that meet need not remember it.
     closed: bool = False
     # Folders beside these sources that are called like images, such as x.png: below them there may be outputs, so
     # that no output of these sources can have their name.

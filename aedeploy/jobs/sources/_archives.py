@@ -73,7 +73,7 @@ def listed(archives: Iterable[Archive], selection: Selection) -> Iterator[Group]
             if archive.alone and not begun and not len(gathered):
                 raise ConfigError(f"{shown(archive.location)}: the archive {reason}.") from None
             gathered.fail(shown(archive.prefix.rstrip("/") or archive.location), f"the archive {reason}")
-        yield gathered.taken(closed=True)
+        yield gathered.taken(closed=not begun)
 
 
 def _of_tar(archive: Archive, file: IO[bytes], members: Members, gathered: Gathering) -> Iterator[None]:

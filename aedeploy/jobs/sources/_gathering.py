@@ -16,6 +16,9 @@ class Gathering:
     """Adds up to a group."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self.sources: list[Source] = []
         self.failures: list[Failure] = []
         self.others: list[str] = []
@@ -38,7 +41,7 @@ class Gathering:
         group = Group(
             sources=tuple(self.sources), failures=tuple(self.failures), others=tuple(self.others), closed=closed
         )
-        self.__init__()  # type: ignore[misc]
+        self._begin()
         return group
 
     def __len__(self) -> int:

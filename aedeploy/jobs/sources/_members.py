@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 from aedeploy.jobs.outputs import is_inside
@@ -59,7 +60,8 @@ class Members:
     def _reason(name: str, parts: list[str], kind: Kind, size: int) -> str | None:
         if name.startswith("/"):
             return "its name in the archive is an absolute path"
-        if ".." in parts or not is_inside(name):
+        # Drives and backslashes mean something on Windows alone; and asking takes as long as all else.
+        if ".." in parts or "\0" in name or (os.name == "nt" and not is_inside(name)):
             return "its name in the archive leads out of it"
         if not is_utf8(name):
             return NOT_UTF8

@@ -14,12 +14,8 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 
 # What would fail again.
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError, ImportError)
-_FINAL_NAMES = (
-    "NoCredentialsError",
-    "PartialCredentialsError",
-    "ProfileNotFound",
-    "ParamValidationError",
-)  # botocore's
+# Of botocore.
+_FINAL_NAMES = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError")
 
 
 def retried(call: Callable[[], Result]) -> Result:

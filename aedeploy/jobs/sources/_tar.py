@@ -86,7 +86,7 @@ class TarReader:
             _check(block)
             type, size = block[156:157], _number(block[124:136])
             if type not in (b"x", b"X", b"g", b"L", b"K"):
-                return self._entry(block, size, {**shared, **own})
+                return self._entry(block, size, {**shared, **own} if own else shared)
             if size > _MOST_EXTENDED:
                 raise ArchiveError(f"has an extended header of {size:,} bytes")
             data = self._take(_padded(size), "in the middle of a header")[:size]
@@ -103,7 +103,7 @@ class TarReader:
         if b"size" in extended:
             size = _decimal(extended[b"size"])
         kind = _KINDS.get(type, "unknown")
-        if type == b"S" or any(key.startswith(b"GNU.sparse.") for key in extended):
+        if type == b"S" or (extended and any(key.startswith(b"GNU.sparse.") for key in extended)):
             kind = "sparse"
         if type == b"S" and block[482]:
             while self._take(_BLOCK, "in the middle of a header")[504]:

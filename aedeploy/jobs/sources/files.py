@@ -11,6 +11,7 @@ import codecs
 import os
 import stat
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from aedeploy.errors import ConfigError
@@ -81,27 +82,20 @@ class Contents:
 
 def _entries(file: int) -> Iterator[list[bytes]]:
     """The entries that each block ends, without the byte order mark, and without empty ones."""
-    block = os.read(file, _BLOCK)
-    rest, end = b"", b"\0" if b"\0" in block else b"\n"
-    block = block.removeprefix(codecs.BOM_UTF8)
-    while block:
+    blocks = iter(lambda: os.read(file, _BLOCK), b"")
+    first = next(blocks, b"")
+    end = b"\0" if b"\0" in first else b"\n"
+    rest, too_long = b"", False
+    for block in chain([first.removeprefix(codecs.BOM_UTF8)], blocks):
         *entries, rest = (rest + block).split(end)
+        if too_long and entries:  # its last part
+            entries, too_long = entries[1:], False
         if len(rest) > _LONGEST:
-            entries.append(rest[:_LONGEST])
-            rest = _skipped(file, end)
-        yield [entry for entry in (_bare(entry, end) for entry in entries) if entry]
-        block = os.read(file, _BLOCK)
-    if last := _bare(rest, end):
+            entries += [] if too_long else [rest]
+            rest, too_long = b"", True
+        yield [bare for entry in entries if (bare := _bare(entry, end))]
+    if not too_long and (last := _bare(rest, end)):
         yield [last]
-
-
-def _skipped(file: int, end: bytes) -> bytes:
-    """Read on to the end of an entry; what was read after it."""
-    while block := os.read(file, _BLOCK):
-        _, found, rest = block.partition(end)
-        if found:
-            return rest
-    return b""
 
 
 def _bare(entry: bytes, end: bytes) -> bytes:

@@ -70,7 +70,7 @@ def listing(origin: Origin, selection: Selection, bundle: Bundle) -> Iterator[Gr
     if gathered.failures and not (any_row or gathered.sources or gathered.others):
         first = gathered.failures[0]
         raise ConfigError(f"Nothing in {place} can be decoded, such as {first.path}: {first.reason}")
-    yield gathered.taken(closed=True)
+    yield gathered.taken(closed=not any_row)
 
 
 def _state(file: Path) -> tuple[int, int]:

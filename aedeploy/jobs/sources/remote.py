@@ -65,7 +65,7 @@ def find(text: str) -> Origin:
                 pass
         elif text.startswith(("http://", "https://")) and text.endswith("/"):
             raise ConfigError(f"{text}: over http there is no listing of folders: give an archive, or s3://.")
-        elif not retried(lambda: store.exists(root)):
+        elif _info(store, root) is None:
             raise ConfigError(f"There is nothing at {text}: name the images to work on.")
     except OSError as error:
         raise ConfigError(f"{text} cannot be reached ({error}): check the address and the credentials.") from None
@@ -83,7 +83,9 @@ def listing(origin: Origin, selection: Selection) -> Iterator[Group]:
     if _is_archive(root):
         yield from listed(_archives(store, root), selection)
         return
-    info = retried(lambda: store.info(root))
+    info = _info(store, root)
+    if info is None:
+        raise FileNotFoundError(f"{origin.location} is gone")
     if info["type"] != "directory":
         yield Group(sources=(_source(root.rpartition("/")[2], info),), closed=True)
         return
@@ -211,6 +213,15 @@ def _store(text: str) -> tuple[Any, str]:
     return store, str(root)
 
 
+def _info(store: Any, path: str) -> Mapping[str, Any] | None:
+    """What a store says of a path, if there is anything. (Its ``exists`` says no where the network fails.)"""
+    try:
+        info: Mapping[str, Any] = retried(lambda: store.info(path))
+    except FileNotFoundError:
+        return None
+    return info
+
+
 def _is_archive(path: str) -> bool:
     return path.lower().endswith(SUFFIXES)
 
@@ -219,7 +230,8 @@ def _archives(store: Any, root: str) -> Iterator[Archive]:
     """Every archive that a path in a store, or a pattern of such, stands for."""
 
     def exists(path: str) -> bool:
-        return bool(retried(lambda: store.isfile(path)))
+        info = _info(store, path)
+        return info is not None and info["type"] == "file"
 
     is_file = exists(root)
     alone = is_file or not is_pattern(root)

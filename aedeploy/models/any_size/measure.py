@@ -19,6 +19,9 @@ _SIDES = (256, 1024, 4096)
 _ROUNDING = 1e-4
 _SEEDS = (0, 1, 2)
 
+#: The short side of what is run: no less, or what pads by reflection would fail.
+_SHORT = 32
+
 
 def measure_any_size(model: Deployable) -> AnySize | None:
     """How far a pixel of the reconstruction looks, and what a pixel takes in memory; None of a model of one size.
@@ -60,7 +63,7 @@ def _traced(module: nn.Module, image: ImageContract) -> Trace:
 def _is_confirmed(module: nn.Module, image: ImageContract, radius: int, stride: int) -> bool:
     """Whether what two tiles give is what the whole gives, by a run on noise: what the trace cannot see shows there."""
     step = lcm(stride, image.multiple_of)
-    short = step * -(-max(image.minimum, 2 * step) // step)
+    short = step * -(-max(image.minimum, 2 * step, _SHORT) // step)
     tile = step * -(-max(short, 2 * radius + 2 * step) // step)
     for seed in _SEEDS:
         strip = torch.rand(1, image.channels, tile + step, short, generator=torch.Generator().manual_seed(seed))

@@ -71,6 +71,12 @@ class Traced:
     def is_spatial(self, dimension: int) -> bool:
         return any(factor.label for factor in self.dimensions[dimension])
 
+    def length(self, dimension: int) -> int:
+        return prod(factor.size for factor in self.dimensions[dimension])
+
+    def with_dimension(self, at: int, dimension: Dimension) -> Traced:
+        return self.like((*self.dimensions[:at], dimension, *self.dimensions[at + 1 :]))
+
     def like(self, dimensions: Sequence[Dimension]) -> Traced:
         return replace(self, dimensions=tuple(dimensions))
 

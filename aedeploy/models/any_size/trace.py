@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from aedeploy.models.any_size.operators import Call, outputs_of
+from aedeploy.models.any_size.call import Call
+from aedeploy.models.any_size.operators import outputs_of
 from aedeploy.models.any_size.reach import Axis, Factor, Traced, Unbounded, plain
 
 #: What these give is one value throughout.
@@ -50,7 +51,7 @@ def trace(run: Callable[[Tensor], Any], channels: int, height: int, width: int, 
         except Exception as error:  # whatever the model's own code raises, also of values that it looks at
             # Not its message: that may name a path, and this goes into a bundle.
             noting.give_up(f"code that does not run on shapes alone ({type(error).__name__})")
-        found = noting.traced.get(given) if isinstance(given, Tensor) else None
+        found = noting.traced[given] if isinstance(given, Tensor) and given in noting.traced else None
     if found is None or not found.is_image or tuple(given.shape) != tuple(image.shape):
         noting.give_up("an output that is not made of the image, pixel by pixel")
     elif (found.h.scale, found.w.scale) != (1, 1):
