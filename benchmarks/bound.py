@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +42,7 @@ from aedeploy.jobs.plan import plan_job
 from aedeploy.jobs.reading import digest_of
 from aedeploy.jobs.request import JobRequest
 from aedeploy.jobs.run import run_job
-from aedeploy.jobs.sources import find_origin, list_inputs, open_contents
-from aedeploy.jobs.sources import Selection
+from aedeploy.jobs.sources import Selection, find_origin, list_inputs, open_contents
 from aedeploy.runtime.codec import Codec, auto_batch_size, image_geometry
 from aedeploy.runtime.cores import available_cores
 

@@ -1,10 +1,11 @@
 """What is done and what failed, in ``OUT/.aedeploy/ledger.jsonl``: append-only, one line a shard.
 
-The first line says what job it is, its fingerprint, and what was asked for. Before a shard writes files of its own,
-its number is noted, ``{"begun": 3}``, so that what a killed run left is known as ours. Each finished shard is a line, written after its outputs are on the disk: ``{"shard": 3, "at": seconds since 1970, "inputs":
-256, "outputs": [{"file", "bytes"}, …], "failures": [[path, reason], …], "members": …}``. ``members`` is zlib-compressed
-JSON in base64, columns of ``path``, ``bytes``, ``stamp`` and ``digest``. A run that came to the end of its inputs adds
-``{"listed": {…}}``, its counts.
+The first line says what job it is, its fingerprint, what was asked for, and when (``at``, seconds since 1970). Before
+a shard writes files of its own, its number is noted, ``{"begun": 3}``, so that what a killed run left is known as ours.
+Each finished shard is a line, written after its outputs are on the disk: ``{"shard": 3, "at": …, "inputs": 256,
+"outputs": [{"file", "bytes"}, …], "failures": [[path, reason], …], "members": …}``. ``members`` is zlib-compressed JSON
+in base64, columns of ``path``, ``bytes``, ``stamp`` and ``digest``: about 28 bytes an input. A run that came to the end
+of its inputs adds ``{"listed": {…}}``, its counts.
 
 Of several processes at one output folder (``--shard i/n``) each has a ledger of its own, ``ledger-i-of-n.jsonl``;
 whoever reads, reads all. Of an input in several lines, the latest counts.

@@ -167,6 +167,9 @@ def serve(file: int) -> None:
         except OSError:
             os._exit(1)
 
+    def shard(number: int, spec: ShardSpec) -> None:
+        send(number, _done(spec, crew))
+
     with (
         quiet_pillow(),
         ThreadPoolExecutor(1, "chunk") as chunks,
