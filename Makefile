@@ -18,8 +18,10 @@ help:  ## this list
 demo: $(STAMP)  ## the whole chain on embedded real data: train, export, parity, a folder of images
 	@$(BIN)/aedeploy demo
 
+# As many processes as cores, of one thread each: threads of two that train at once wait for one another. A file's
+# tests stay together, since they share what was trained for them.
 test: $(STAMP)  ## the test suite
-	@$(BIN)/python -m pytest -m "not slow"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
 test-slow: $(STAMP)  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow || { [ $$? -eq 5 ] && echo "No test is marked slow."; }

@@ -7,14 +7,16 @@ n processes that list the same inputs can take every n-th cell.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, count
+from itertools import count
 
 import numpy as np
 
 from aedeploy.errors import ImageError
-from aedeploy.jobs.ledger import Known, Part
+from aedeploy.jobs.known import Known
+from aedeploy.jobs.ledger import Part
 from aedeploy.jobs.outputs import image_output
 from aedeploy.jobs.reading import digest_of
 from aedeploy.jobs.sources import Group, open_contents
@@ -29,6 +31,9 @@ _LEAST_CHUNKS = 16
 
 # Of contents that travel with a shard, because their stream is read only once: it is cut there.
 _CARRIED_BYTES = 16 * 2**20
+
+# Of such contents, how much is held to be looked at first.
+_WINDOW_BYTES = 4 * _CARRIED_BYTES
 
 _NAMES_KEPT = 3
 
@@ -72,7 +77,7 @@ class Cutter:
         self.seen = Seen()
         self._settings = settings
         self._groups = groups
-        self._window: list[Group] = []
+        self._window: deque[Group] = deque()
         self._known = known
         self._kept = kept
         self._numbers = numbers
@@ -86,13 +91,15 @@ class Cutter:
         self._cells = self._in_cell = self._carried = 0
         self._file: str | None = None
         self._again: list[Source] = []
+        self._carried_again = 0
 
     def look_ahead(self, refuse: Callable[[str], None]) -> None:
         """Hold the first inputs against what is done, and refuse the job for what is wrong with them."""
-        inputs = 0
-        while inputs < WINDOW and (group := next(self._groups, None)) is not None:
+        inputs = carried = 0
+        while inputs < WINDOW and carried < _WINDOW_BYTES and (group := next(self._groups, None)) is not None:
             self._window.append(group)
             inputs += len(group.sources)
+            carried += sum(map(_carried_by, group.sources))
         looked = Targets(self._settings) if self._targets else None
         self._guard([source for group in self._window for source in group.sources])
         for group in self._window:
@@ -118,17 +125,29 @@ class Cutter:
 
     def shards(self, begun: Callable[[int], None] = lambda number: None) -> Iterator[ShardSpec]:
         """Cut. ``begun`` is told of every shard's number before the shard is given."""
-        for group in chain(self._window, self._groups):
+        for group in self._all_groups():
             self._count(group)
             for cell in self._cut(self._sort_out(group)):
                 if cell:
                     yield self._spec(cell, begun)
-        self._window = []
-        for cell in (self._cell, *_parts(self._again, self._images, self._groups_of)):
-            if cell:
-                yield self._spec(cell, begun)
-        self._cell, self._again = [], []
+            if self._carried_again >= _CARRIED_BYTES:
+                yield from self._tried_again(begun)
+        if self._cell:
+            yield self._spec(self._cell, begun)
+        self._cell = []
+        yield from self._tried_again(begun)
         self.seen.complete = True
+
+    def _all_groups(self) -> Iterator[Group]:
+        while self._window:
+            yield self._window.popleft()
+        yield from self._groups
+
+    def _tried_again(self, begun: Callable[[int], None]) -> Iterator[ShardSpec]:
+        """What failed in an earlier run: last of all, unless its contents are too much to be held so long."""
+        for part in _parts(self._again, self._images, self._groups_of):
+            yield self._spec(part, begun)
+        self._again, self._carried_again = [], 0
 
     def _count(self, group: Group) -> None:
         if self._part[0] == 0:
@@ -172,8 +191,7 @@ class Cutter:
                 self._cells += 1
             self._file = self._groups_of(source)
             self._in_cell += 1
-            if source.data is not None:
-                self._carried += source.bytes
+            self._carried += _carried_by(source)
             if self._cells % of != number:
                 self.seen.elsewhere += 1
             elif verdict == "new":
@@ -181,6 +199,7 @@ class Cutter:
                 self.seen.inputs += 1
             elif verdict == "again":
                 self._again.append(source)
+                self._carried_again += _carried_by(source)
                 self.seen.inputs += 1
             elif verdict == "done":
                 self.seen.done += 1
@@ -242,6 +261,10 @@ class Cutter:
 def free_numbers(taken: set[int], part: Part, is_strange: Callable[[int], bool]) -> Iterator[int]:
     """Numbers of shards that neither an earlier run has nor a stranger's file, each for one process alone."""
     return (number for number in count(part[0], part[1]) if number not in taken and not is_strange(number))
+
+
+def _carried_by(source: Source) -> int:
+    return len(source.data or b"")
 
 
 def _parts(sources: Sequence[Source], images: int, key: Callable[[Source], str | None]) -> Iterator[list[Source]]:

@@ -30,7 +30,7 @@ class Guard:
         """
         new = {(_folder(source.file), _folder(source.path)) for source in sources} - self._looked_at
         self._looked_at |= new
-        inputs = {Path(os.path.realpath(f"{self._root}/{file}")) for file, _ in new}
+        inputs = {Path(os.path.realpath(self._root / file)) for file, _ in new}
         targets = {Path(os.path.realpath(f"{self._output}/{path}")) for _, path in new}
         self._inputs |= inputs
         self._targets |= targets

@@ -14,6 +14,7 @@ whoever reads, reads all. Of an input in several lines, the latest counts.
 from __future__ import annotations
 
 import base64
+import heapq
 import json
 import os
 import re
@@ -26,10 +27,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from aedeploy.errors import JobError
-from aedeploy.jobs.spec import Failure, Member, Output, ShardReport, Source
+from aedeploy.jobs.spec import Failure, Member, Output, ShardReport
 
 #: The folder in the output folder that is the job's own.
 OWN_FOLDER = ".aedeploy"
@@ -61,7 +60,7 @@ class Shard:
 
     def members(self) -> list[Member]:
         """What the shard dealt with."""
-        columns = _unpacked(self.packed)
+        columns = unpacked(self.packed)
         return [
             Member(path=path, bytes=size, stamp=stamp, digest=digest)
             for path, size, stamp, digest in zip(*columns, strict=True)
@@ -89,83 +88,20 @@ class Record:
         return {shard.number for shard in self.shards}.union(*self.begun.values())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    """What the ledgers know of some inputs, one element each."""
-
-    known: np.ndarray  # bool
-    ok: np.ndarray  # bool
-    same: np.ndarray  # bool: size and stamp are as they were
-    bytes: np.ndarray  # int64, as they were
-    digest: np.ndarray  # uint64, 0 where none is known
-    shard: np.ndarray  # int64
-
-
-class Known:
-    """Every input that a ledger knows, by the hash of its path: 41 bytes an input, whatever its path's length.
-
-    The hash has 64 bits and lives in this process only. Two paths that share one, once in 10¹³ pairs, are found by
-    their sizes and times: one of them is then said to have changed.
-    """
-
-    def __init__(self, record: Record | None) -> None:
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in ("key", "bytes", "stamp", "digest", "ok", "shard")}
-        for shard in record.shards if record else ():
-            paths, sizes, stamps, digests = _unpacked(shard.packed)
-            failed = {failure.path for failure in shard.failures}
-            parts["key"].append(_keys(paths))
-            parts["bytes"].append(np.array(sizes, np.int64))
-            parts["stamp"].append(np.array(stamps, np.int64))
-            parts["digest"].append(np.array([int(digest or "0", 16) for digest in digests], np.uint64))
-            parts["ok"].append(np.array([path not in failed for path in paths], bool))
-            parts["shard"].append(np.full(len(paths), shard.number, np.int64))
-        columns = {name: np.concatenate(arrays) if arrays else np.zeros(0) for name, arrays in parts.items()}
-        # Stable, so that of equal keys the latest is the last.
-        order = np.argsort(columns["key"], kind="stable")
-        self._columns = {name: column[order] for name, column in columns.items()}
-
-    def __len__(self) -> int:
-        return len(self._columns["key"])
-
-    def latest(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of every input, once: whether it is ok (bool), and the shard that dealt with it last (int64)."""
-        keys = self._columns["key"]
-        last = np.append(keys[1:] != keys[:-1], np.ones(min(1, len(keys)), bool))
-        return self._columns["ok"][last].astype(bool), self._columns["shard"][last].astype(np.int64)
-
-    def standing(self, sources: Sequence[Source]) -> Standing:
-        """What is known of some inputs."""
-        keys = _keys([source.path for source in sources])
-        sizes = np.array([source.bytes for source in sources], np.int64)
-        stamps = np.array([source.stamp for source in sources], np.int64)
-        if len(self) == 0:
-            none = np.zeros(len(sources), bool)
-            zeros = np.zeros(len(sources), np.int64)
-            return Standing(known=none, ok=none, same=none, bytes=zeros, digest=zeros.astype(np.uint64), shard=zeros)
-        last = np.searchsorted(self._columns["key"], keys, side="right") - 1
-        found = {name: column[np.maximum(last, 0)] for name, column in self._columns.items()}
-        known = (last >= 0) & (found["key"] == keys)
-        return Standing(
-            known=known,
-            ok=known & found["ok"],
-            same=known & (found["bytes"] == sizes) & (found["stamp"] == stamps),
-            bytes=found["bytes"],
-            digest=found["digest"],
-            shard=found["shard"],
-        )
-
-
 def read_ledgers(output: Path) -> Record | None:
     """What earlier runs left in ``output``, or None where none did.
 
     Raises:
         JobError: a ledger cannot be read. A last line that a killed process had not finished is left out.
     """
-    record = None
+    record, shards = None, list[list[Shard]]()
     for path in ledger_paths(output):
+        before = len(record.shards) if record else 0
         record = _read(path, record)
+        shards += [record.shards[before:]] if record else []
     if record is not None:
-        record.shards.sort(key=lambda shard: shard.at)
+        # By time, but those of one ledger in the order of its lines: a clock may have been set back.
+        record.shards = list(heapq.merge(*shards, key=lambda shard: shard.at))
     return record
 
 
@@ -183,11 +119,11 @@ def _read(path: Path, record: Record | None) -> Record | None:
     try:
         header = next(lines)
         if header["aedeploy_ledger"] != _VERSION:
-            raise JobError(f"{path} is of another release of aedeploy: use that one, or --overwrite to start again.")
+            raise JobError(f"{path} is of another release of aedeploy: use that one, or name another folder.")
         if record is None:
             record = Record(fingerprint=header["fingerprint"], request=header["request"], began=header.get("at", 0.0))
         elif record.fingerprint != header["fingerprint"]:
-            raise JobError(f"{path} is of another job than the ledger beside it: pass --overwrite to start again.")
+            raise JobError(f"{path} is of another job than the ledger beside it: name another folder.")
         match = _NAMES.fullmatch(path.name)
         assert match is not None
         part = (int(match[2]), int(match[3])) if match[1] else WHOLE
@@ -197,7 +133,8 @@ def _read(path: Path, record: Record | None) -> Record | None:
         return record
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise JobError(
-            f"{path} is damaged ({error!r}): pass --overwrite to start again, or name another folder."
+            f"{path} is damaged ({error!r}), and nobody else knows which files are the job's: name another folder, "
+            "or empty this one."
         ) from None
     return record
 
@@ -236,7 +173,8 @@ def _add(record: Record, line: Mapping[str, Any], part: Part) -> None:
         )
 
 
-def _packed(members: Sequence[Member]) -> str:
+def packed(members: Sequence[Member]) -> str:
+    """Members as one word."""
     columns = [
         [member.path for member in members],
         [member.bytes for member in members],
@@ -247,16 +185,13 @@ def _packed(members: Sequence[Member]) -> str:
     return base64.b64encode(zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 1)).decode()
 
 
-def _unpacked(packed: str) -> tuple[list[str], list[int], list[int], list[str]]:
+def unpacked(packed: str) -> tuple[list[str], list[int], list[int], list[str]]:
+    """The columns of members: path, bytes, stamp, digest. JobError if it is none of ours."""
     try:
         paths, sizes, stamps, digests = json.loads(zlib.decompress(base64.b64decode(packed)))
     except (ValueError, zlib.error) as error:
-        raise JobError(f"The ledger is damaged ({error}): pass --overwrite to start again.") from None
+        raise JobError(f"The ledger is damaged ({error}): name another folder, or empty this one.") from None
     return paths, sizes, stamps, digests
-
-
-def _keys(paths: Sequence[str]) -> np.ndarray:
-    return np.fromiter((hash(path) for path in paths), np.int64, len(paths))
 
 
 class LedgerWriter:
@@ -300,7 +235,7 @@ class LedgerWriter:
                 "inputs": len(report.members),
                 "outputs": [asdict(output) for output in report.outputs],
                 "failures": [[failure.path, failure.reason] for failure in report.failures],
-                "members": _packed(report.members),
+                "members": packed(report.members),
             }
         )
 
@@ -332,7 +267,7 @@ class LedgerWriter:
             while line:
                 line = line[os.write(self._file, line) :]
             os.fsync(self._file)
-        except OSError:
+        except BaseException:  # a second Ctrl-C too: half a line would spoil the one that follows
             os.ftruncate(self._file, size)
             raise
 

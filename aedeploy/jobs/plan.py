@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aedeploy.errors import ConfigError, JobError, NothingToDoError
+from aedeploy.errors import ConfigError, NothingToDoError
 from aedeploy.images.read import EXTENSIONS
 from aedeploy.jobs.calibration import Calibration, calibrate
-from aedeploy.jobs.cut import Cutter, Seen, free_numbers
+from aedeploy.jobs.cut import Cutter, Seen
+from aedeploy.jobs.earlier import check_same, earlier_record, free_numbers_of, shards_there
 from aedeploy.jobs.guard import Guard
-from aedeploy.jobs.ledger import (
-    OWN_FOLDER,
-    Known,
-    Record,
-    is_held,
-    ledger_paths,
-    ledger_state,
-    read_ledgers,
-)
-from aedeploy.jobs.outputs import check_folders, image_output
+from aedeploy.jobs.known import Known
+from aedeploy.jobs.ledger import OWN_FOLDER, Record, ledger_state
+from aedeploy.jobs.outputs import check_folders
 from aedeploy.jobs.request import JobRequest
 from aedeploy.jobs.shard import JOBS, Work, open_work
 from aedeploy.jobs.sources import Group, find_origin, list_inputs, load_source
@@ -29,8 +22,6 @@ from aedeploy.jobs.spec import Origin, Scoring, Settings, Source
 from aedeploy.runtime.codec import Codec, auto_batch_size, image_geometry
 from aedeploy.runtime.cores import available_cores
 from aedeploy.runtime.open import choose_engine
-
-_START_AGAIN = "pass --overwrite to start again, or name another folder"
 
 #: Kinds of sources that are files of this machine.
 _LOCAL = ("folder", "files", "latents")
@@ -78,7 +69,7 @@ def plan_job(request: JobRequest, refuse: Callable[[str], None] = _refuse) -> Pl
         check_folders(Path(origin.location), request.output)
     settings = _settings(request, origin)
     ledger = ledger_state(request.output, request.part)
-    earlier = _earlier(request)
+    earlier = earlier_record(request)
     record = None if request.overwrite else earlier
     if settings.any_size:
         settings = _tiled(settings, request, record)
@@ -88,15 +79,15 @@ def plan_job(request: JobRequest, refuse: Callable[[str], None] = _refuse) -> Pl
         scoring = replace(settings.scoring, threshold=calibration.threshold, quantile=calibration.quantile)
         settings = replace(settings, scoring=scoring)
     if record is not None:
-        _check_same(record, settings, request)
-    kept = set(_shards_still_there(record, request.output)) if record else set()
+        check_same(record, settings, request)
+    kept = set(dict(shards_there(record, request.output))) if record else set()
     work = open_work(settings)
     cutter = Cutter(
         settings=settings,
         groups=_listing(request, origin),
         known=Known(record),
         kept=kept,
-        numbers=_numbers(work, request, earlier),
+        numbers=free_numbers_of(work.sink, request, earlier),
         part=request.part,
         shard_images=work.shard_images,
         batch_size=request.batch_size,
@@ -197,93 +188,6 @@ def _tiled(settings: Settings, request: JobRequest, record: Record | None) -> Se
     return settings
 
 
-def _earlier(request: JobRequest) -> Record | None:
-    """What an earlier run left. A folder without a ledger must be empty: what is in it is somebody's own."""
-    refuse_other_numbers(request)
-    try:
-        record = read_ledgers(request.output)
-    except JobError:
-        if not request.overwrite:
-            raise
-        return None
-    if record is None and not request.overwrite and request.output.is_dir():
-        found = next((name for name in sorted(os.listdir(request.output)) if name != OWN_FOLDER), None)
-        # Another of several processes may have begun just now.
-        if found is not None and (record := read_ledgers(request.output)) is None:
-            raise ConfigError(
-                f"--out {request.output} holds files that no job wrote, such as {found}: name a new or empty folder, "
-                "or pass --overwrite to write among them."
-            )
-    return record
-
-
-def refuse_other_numbers(request: JobRequest) -> None:
-    """See that no process works there as one of another number of processes: their shards are cut apart otherwise.
-
-    Raises:
-        JobError: one does.
-    """
-    for path in ledger_paths(request.output):
-        if _of(path.name) != request.part[1] and is_held(path):
-            raise JobError(
-                f"Another job is writing to {request.output}, as one of another number of processes: "
-                "wait for it to end, or name another folder."
-            )
-
-
-def _of(ledger: str) -> int:
-    return int(ledger.removesuffix(".jsonl").rpartition("-")[2]) if "-of-" in ledger else 1
-
-
-_WORDS = {
-    "job": "a job of another kind",
-    "scoring": "other options of --score",
-    "bundle_digest": "another bundle",
-    "graph_sha256": "another export of the graph",
-    "backend": "another backend",
-    "reading": "another way to read images (--resize, --decode)",
-    "latent_format": "another --format",
-    "latent_dtype": "another --dtype",
-    "images": "another way to write images (--image-format, --quality, --compression)",
-    "container": "another --container",
-    "size": "another --size",
-    "any_size": "another --size",
-    "names": "another --names",
-    "tile": "another --tile",
-}
-
-
-def _check_same(record: Record, settings: Settings, request: JobRequest) -> None:
-    """Refuse to mix what another bundle or other settings made."""
-    now = settings.fingerprint()
-    for key, words in _WORDS.items():
-        before, after = record.fingerprint.get(key), now.get(key)
-        if before != after:
-            told = f" ({_told(before)}, now {_told(after)})" if not isinstance(before, dict) else ""
-            raise ConfigError(f"{request.output} was begun with {words}{told}: {_START_AGAIN}.")
-
-
-def _told(value: object) -> str:
-    return f"{value!s:.12}"  # twelve characters of a digest tell enough
-
-
-def _shards_still_there(record: Record, output: Path) -> Iterator[int]:
-    for number, files in record.outputs.items():
-        try:
-            if all((output / file.file).stat().st_size == file.bytes for file in files):
-                yield number
-        except OSError:
-            continue
-
-
-def _numbers(work: Work, request: JobRequest, earlier: Record | None) -> Iterator[int]:
-    """Numbers of shards that are taken neither by an earlier run, nor by files that somebody else put there."""
-    mine = {name for number in earlier.numbers() for name in work.sink.files(number)} if earlier else set()
-    strangers = set(os.listdir(request.output)) - mine if request.output.is_dir() and work.sink.files(0) else set()
-    taken = set(earlier.outputs) if earlier and not request.overwrite else set()
-    return free_numbers(taken, request.part, lambda number: not strangers.isdisjoint(work.sink.files(number)))
-
-
 def _nothing(request: JobRequest, cutter: Cutter) -> NothingToDoError:
     for _ in cutter.shards():
         pass
@@ -295,42 +199,3 @@ def _nothing(request: JobRequest, cutter: Cutter) -> NothingToDoError:
         return NothingToDoError(f"No image in {request.source} is left by --include and --exclude ({what}).")
     known = ", ".join(sorted(EXTENSIONS))
     return NothingToDoError(f"There is no image in {request.source} ({what}): known are {known}.")
-
-
-def stale_outputs(plan: Plan) -> Iterator[str]:
-    """Outputs of earlier runs that are no longer vouched for: those of killed or altered shards, or all of them."""
-    earlier, request = plan.record, plan.request
-    if earlier is None:
-        return
-    outputs = earlier.outputs
-    vouched = {file.file for number in plan.kept for file in outputs[number]}
-    # Of several processes each clears away what has a number that is its own, whoever began it.
-    process, of = (0, 1) if request.overwrite else request.part
-    begun = {number for number in earlier.numbers() if number % of == process}
-    there = set(os.listdir(request.output))
-    for number in sorted(begun):
-        yield from (name for name in plan.work.sink.files(number) if name in there and name not in vouched)
-    yield from (
-        file.file
-        for shard in earlier.shards
-        if request.overwrite
-        for file in shard.outputs
-        if file.file in there and file.file not in vouched
-    )
-    names, images = earlier.fingerprint.get("names"), earlier.fingerprint.get("images")
-    if request.overwrite and names is not None and images is not None:
-        yield from _own_outputs(earlier, names, images)
-
-
-def _own_outputs(earlier: Record, names: str, images: dict[str, object]) -> Iterator[str]:
-    """The images that an earlier job wrote, each a file of its own."""
-    from aedeploy.images.write import ImageOptions
-
-    if earlier.fingerprint.get("container") != "tree":
-        return
-    extension = ImageOptions(**images).extension  # type: ignore[arg-type]
-    for shard in earlier.shards:
-        failed = {failure.path for failure in shard.failures}
-        for member in shard.members():
-            if member.path not in failed:
-                yield image_output(member.path, names, extension)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -17,6 +18,10 @@ from aedeploy.jobs.engines import Processes
 from aedeploy.jobs.ledger import WHOLE, Part
 from aedeploy.jobs.sources import Links, Selection
 from aedeploy.jobs.spec import Container, JobName, LatentDtype, LatentFormat, OutputNames, OutputSize, Reading
+
+_QUANTILE = 0.99
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 OnError = Literal["skip", "fail"]
 EngineName = Literal["local", "ray"]
@@ -56,7 +61,7 @@ class JobRequest:
     score: bool = False  # reconstruct only, and so the three below
     heatmaps: bool = False
     calibrate: Path | None = None
-    quantile: float = 0.99
+    quantile: float = _QUANTILE
 
     batch_size: int | None = None  # None: by the size of the model's images
     workers: int | None = None  # None: as many as cores
@@ -69,14 +74,17 @@ class JobRequest:
     max_failures: str | None = None  # a number, or a share such as "5%"
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("batch-size", self.batch_size),
-            ("workers", self.workers),
-            ("max-pixels", self.max_pixels),
-            ("tile", self.tile),
-        ):
+        for name, value in (("batch-size", self.batch_size), ("workers", self.workers), ("tile", self.tile)):
             if value is not None and value < 1:
                 raise ConfigError(f"--{name} must be 1 or more, or auto: {value} is not.")
+        if self.max_pixels < 1:
+            raise ConfigError(f"--max-pixels must be 1 or more: {self.max_pixels} is not.")
+        # A path has one slash of the two.
+        if _URL.match(str(self.output)):
+            raise ConfigError(
+                f"--out is a folder of this machine, and {self.output} looks like a URL: write to a folder, "
+                "and copy it there when the job is done."
+            )
         for option, chosen, choices in (
             ("format", self.latent_format, get_args(LatentFormat)),
             ("dtype", self.latent_dtype, get_args(LatentDtype)),
@@ -104,6 +112,8 @@ class JobRequest:
             raise ConfigError("--address is of a Ray cluster: pass --engine ray too.")
         if (self.heatmaps or self.calibrate) and not self.score:
             raise ConfigError("--heatmaps and --calibrate belong to --score: pass that too.")
+        if self.quantile != _QUANTILE and self.calibrate is None:
+            raise ConfigError("--quantile is of the errors of --calibrate DIR: pass that too.")
         self.failures_allowed(0)
 
     @property

@@ -13,16 +13,17 @@ from typing import Any
 
 from aedeploy.errors import JobError
 from aedeploy.files import PARTIAL_SUFFIX
+from aedeploy.jobs.earlier import refuse_other_numbers, stale_outputs
 from aedeploy.jobs.engines import ENGINES, EngineOptions, Note, Progress
 from aedeploy.jobs.ledger import LEDGER_FILE, LedgerWriter, ledger_paths, ledger_state
 from aedeploy.jobs.outputs import is_inside, scratch_of
-from aedeploy.jobs.plan import Plan, refuse_other_numbers, stale_outputs
+from aedeploy.jobs.plan import Plan
 from aedeploy.jobs.shard import open_work
 from aedeploy.jobs.sinks.scores import Verdict, verdict
 from aedeploy.jobs.spec import Failure, ShardReport, StageSeconds
 from aedeploy.names import load_named
 
-# Before a share of failures is judged, so many inputs are looked at.
+# Before a share of failures is judged, so many inputs are dealt with, unless there are fewer.
 _BEFORE_A_SHARE = 100
 
 
@@ -74,10 +75,7 @@ def run_job(plan: Plan, stop: threading.Event | None = None) -> Iterator[Progres
     try:
         yield from _carry_out(plan, stop or threading.Event(), tally)
     except OSError as error:
-        raise JobError(
-            f"Writing to {plan.request.output} failed: {error.strerror or error}. What was finished is kept: "
-            "put that right, and the same command goes on."
-        ) from error
+        raise _not_written(plan.request.output, error) from error
     finally:
         open_work.cache_clear()
         _leave(plan)
@@ -86,6 +84,13 @@ def run_job(plan: Plan, stop: threading.Event | None = None) -> Iterator[Progres
         tally.notes.append(found.told)
         yield _note(found.told)
     yield _summary(plan, tally, found, time.perf_counter() - began)
+
+
+def _not_written(output: Path, error: OSError) -> JobError:
+    return JobError(
+        f"Writing to {output} failed: {error.strerror or error}. What was finished is kept: "
+        "put that right, and the same command goes on."
+    )
 
 
 def _summary(plan: Plan, tally: _Tally, found: Verdict | None, seconds: float) -> Summary:
@@ -137,24 +142,25 @@ def _carry_out(plan: Plan, stop: threading.Event, tally: _Tally) -> Iterator[Pro
         )
         error = None
         engine: ModuleType = load_named(ENGINES, request.engine, "engine")
-        for event in engine.run(plan.cutter.shards(begun), options):
-            if isinstance(event, ShardReport):
-                _commit(ledger, event, tally)
-                error = error or event.error
-            else:
-                if isinstance(event, Progress):
-                    for stage, spent in event.seconds.items():
-                        tally.seconds[stage] = tally.seconds.get(stage, 0.0) + spent
-                yield event
-            if isinstance(event, ShardReport):
-                yield from map(_note, event.notes)
-                error = error or _too_many(plan, tally)
-                if error is not None:
-                    stop.set()
+        # Closed before the ledger is: whatever ends this, no worker goes on.
+        with contextlib.closing(engine.run(plan.cutter.shards(begun), options)) as events:
+            for event in events:
+                if isinstance(event, ShardReport):
+                    _commit(ledger, event, tally)
+                    yield from map(_note, event.notes)
+                    error = error or event.error or _too_many(plan, tally)
+                    if error is not None:
+                        stop.set()
+                else:
+                    if isinstance(event, Progress):
+                        for stage, spent in event.seconds.items():
+                            tally.seconds[stage] = tally.seconds.get(stage, 0.0) + spent
+                    yield event
+        if error is None and plan.seen.complete:  # also where somebody asked to stop: what is left is known then
+            _finish(ledger, plan)
+            error = _too_many(plan, tally, at_the_end=True)  # the listing may have failures of its own
         if error is not None:
             raise error
-        if plan.seen.complete:  # also where somebody asked to stop: what is left is known then
-            _finish(ledger, plan)
 
 
 def _note(text: str) -> Note:
@@ -182,10 +188,11 @@ def _finish(ledger: LedgerWriter, plan: Plan) -> None:
         ledger.listed(counts)
 
 
-def _too_many(plan: Plan, tally: _Tally) -> JobError | None:
+def _too_many(plan: Plan, tally: _Tally, *, at_the_end: bool = False) -> JobError | None:
     failed = len(plan.seen.failures) + len(tally.failures)
-    dealt_with = tally.ok + failed
-    if plan.request.max_failures and "%" in plan.request.max_failures and dealt_with < _BEFORE_A_SHARE:
+    dealt_with = plan.seen.done + tally.ok + failed
+    is_share = plan.request.max_failures is not None and "%" in plan.request.max_failures
+    if is_share and dealt_with < _BEFORE_A_SHARE and not at_the_end:
         return None
     allowed = plan.request.failures_allowed(dealt_with)
     if allowed is None or failed <= allowed:
@@ -199,18 +206,22 @@ def _too_many(plan: Plan, tally: _Tally) -> JobError | None:
 
 
 class _Begun:
-    """Told of every shard before it is begun."""
+    """Told of every shard before it is begun, by whoever lists: an error of its own is none of the listing."""
 
     def __init__(self, plan: Plan, ledger: LedgerWriter) -> None:
+        self._output = plan.request.output
         self._scratch = scratch_of(plan.settings)
         self._ledger = ledger if plan.work.sink.files(0) else None
 
     def __call__(self, number: int) -> None:
-        if self._scratch is not None:
-            self._scratch.mkdir(parents=True, exist_ok=True)
-            self._scratch = None
-        if self._ledger is not None:
-            self._ledger.begun(number)
+        try:
+            if self._scratch is not None:
+                self._scratch.mkdir(parents=True, exist_ok=True)
+                self._scratch = None
+            if self._ledger is not None:
+                self._ledger.begun(number)
+        except OSError as error:
+            raise _not_written(self._output, error) from error
 
 
 def _leave(plan: Plan) -> None:
@@ -233,7 +244,8 @@ def _clear(output: Path, plan: Plan) -> None:
                     partial.unlink(missing_ok=True)
                 with contextlib.suppress(OSError):
                     folder.rmdir()
-    for name in stale_outputs(plan):
+    earlier = plan.record
+    for name in stale_outputs(earlier, plan.kept, plan.work.sink, plan.request) if earlier else ():
         if is_inside(name):
             (output / name).unlink(missing_ok=True)
     if plan.request.overwrite:

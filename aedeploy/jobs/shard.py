@@ -28,7 +28,7 @@ from aedeploy.jobs import decode, denoise, encode, reconstruct
 from aedeploy.jobs.chunk import Chunk
 from aedeploy.jobs.gate import ReadingGate
 from aedeploy.jobs.sinks import Sink
-from aedeploy.jobs.spec import Failure, Output, Settings, ShardReport, ShardSpec, Source, StageSeconds
+from aedeploy.jobs.spec import Failure, Member, Output, Settings, ShardReport, ShardSpec, Source, StageSeconds
 from aedeploy.runtime.codec import Codec
 
 JOBS = {"encode": encode, "decode": decode, "reconstruct": reconstruct, "denoise": denoise}
@@ -81,7 +81,7 @@ def open_work(settings: Settings) -> Work:
 
 def run_shard(spec: ShardSpec, crew: Crew | None = None) -> ShardReport:
     """Do one shard. What goes wrong with an input is its failure, and with the job the report's error."""
-    task = _Task(open_work(spec.settings), crew or Crew(), spec.batch_size)
+    task = _Task(open_work(spec.settings), crew or Crew(), spec)
     size = spec.batch_size
     parts = [spec.sources[start : start + size] for start in range(0, len(spec.sources), size)]
     chunks, error = task.one_by_one(parts) if task.crew.executor is None else task.side_by_side(parts)
@@ -107,12 +107,13 @@ def run_shard(spec: ShardSpec, crew: Crew | None = None) -> ShardReport:
 class _Task:
     """A shard while it is done."""
 
-    def __init__(self, work: Work, crew: Crew, batch_size: int) -> None:
+    def __init__(self, work: Work, crew: Crew, spec: ShardSpec) -> None:
         self.work = work
         self.crew = crew
         self.seconds: StageSeconds = {}
         self.notes: list[str] = []
-        self._most = batch_size
+        self._most = spec.batch_size
+        self._crashed = {failure.path: failure for failure in spec.crashed}
         self._lock = threading.Lock()
 
     def one_by_one(self, parts: Sequence[Sequence[Source]]) -> tuple[list[Chunk], Exception | None]:
@@ -157,7 +158,7 @@ class _Task:
                 continue
             seconds: StageSeconds = {}
             try:
-                chunk = self.work.chunk(now, self.crew.gate, seconds)
+                chunk = self._chunk(now, seconds)
             except (MemoryError, BackendError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -173,6 +174,17 @@ class _Task:
             self._add(seconds)
             self.crew.seen(chunk, seconds)
         return chunks
+
+    def _chunk(self, sources: Sequence[Source], seconds: StageSeconds) -> Chunk:
+        """Cut as ever, so that what crashes changes nothing of the others."""
+        left = [source for source in sources if source.path not in self._crashed] if self._crashed else sources
+        chunk = self.work.chunk(left, self.crew.gate, seconds) if left else Chunk(members=[], rows=[])
+        for place, source in enumerate(sources) if self._crashed else ():
+            if source.path in self._crashed:
+                member = Member(path=source.path, bytes=source.bytes, stamp=source.stamp, digest="")
+                chunk.members.insert(place, member)
+                chunk.failures.append(self._crashed[source.path])
+        return chunk
 
     def _halve(self, images: int) -> None:
         with self._lock:

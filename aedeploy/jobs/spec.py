@@ -124,6 +124,7 @@ class ShardSpec:
     number: int  # unique within the output folder
     sources: tuple[Source, ...]
     batch_size: int  # images that are read and run at a time: part of the spec, since sums round by it
+    crashed: tuple[Failure, ...] = ()  # of the sources, those that are not to be read again
 
 
 @dataclass(frozen=True, kw_only=True)

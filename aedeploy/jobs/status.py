@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ import numpy as np
 from aedeploy.bundle.locate import find_bundle
 from aedeploy.errors import ConfigError, NothingToDoError
 from aedeploy.images.write import ImageOptions
-from aedeploy.jobs.ledger import Known, Part, Record, is_held, ledger_paths, read_ledgers
+from aedeploy.jobs.earlier import shards_there
+from aedeploy.jobs.known import Known
+from aedeploy.jobs.ledger import Part, Record, is_held, ledger_paths, read_ledgers
 from aedeploy.jobs.outputs import image_output
 from aedeploy.jobs.request import JobRequest, recalled
 from aedeploy.jobs.spec import Failure
@@ -66,7 +68,7 @@ def job_status(output: Path) -> JobStatus:
         JobError: a ledger cannot be read.
     """
     record = _record(output)
-    vouched = dict(_outputs_there(record, output))
+    vouched = dict(shards_there(record, output))
     ok, shards = Known(record).latest()
     there = ok & np.isin(shards, np.fromiter(vouched, np.int64, len(vouched)))
     failed = _failures(record)
@@ -127,16 +129,6 @@ def _record(output: Path) -> Record:
     if record is None:
         raise NothingToDoError(f"There is no job in {output}: no ledger in {output / '.aedeploy'}.")
     return record
-
-
-def _outputs_there(record: Record, output: Path) -> Iterator[tuple[int, int]]:
-    """The shards whose files are as they were written, and the bytes of those."""
-    for number, files in record.outputs.items():
-        try:
-            if all((output / file.file).stat().st_size == file.bytes for file in files):
-                yield number, sum(file.bytes for file in files)
-        except OSError:
-            continue
 
 
 def _failures(record: Record) -> dict[str, str]:

@@ -9,7 +9,8 @@ import pytest
 
 from aedeploy.errors import ConfigError
 from aedeploy.jobs.cut import CHANGED, WINDOW, Cutter, free_numbers
-from aedeploy.jobs.ledger import WHOLE, Known, Part, Record, Shard, _packed
+from aedeploy.jobs.known import Known
+from aedeploy.jobs.ledger import WHOLE, Part, Record, Shard, packed
 from aedeploy.jobs.sources import Group
 from aedeploy.jobs.spec import Failure, Member, Origin, Settings, ShardSpec, Source
 
@@ -49,7 +50,7 @@ def record(*shards: tuple[int, Sequence[int], Sequence[int]]) -> Record:
                 inputs=len(members),
                 outputs=(),
                 failures=tuple(Failure(path=source(one).path, reason="broken") for one in failed),
-                packed=_packed(members),
+                packed=packed(members),
             )
         )
     return done
@@ -174,3 +175,28 @@ def test_contents_that_travel_with_a_shard_bound_it() -> None:
         Source(path=f"{number:07d}.png", bytes=len(large), stamp=1, file="a.tar.gz", data=large) for number in range(10)
     )
     assert cut(cutter(iter([Group(sources=sources)]))) == {0: [0, 1, 2, 3], 1: [4, 5, 6, 7], 2: [8, 9]}
+
+
+def carried(megabytes: int, listed: list[int], number: int = 10) -> Iterator[Group]:
+    """Groups of one input each, which carries its content."""
+    content = bytes(megabytes * 2**20)
+    for one in range(number):
+        listed.append(one)
+        path = source(one).path
+        yield Group(sources=(Source(path=path, bytes=1, stamp=1, file="a.tar.gz", data=content),))
+
+
+def test_of_contents_that_travel_only_so_much_is_looked_at_first() -> None:
+    listed: list[int] = []
+    one = cutter(carried(16, listed))
+    one.look_ahead(refuse)
+    assert len(listed) == 4
+    assert sum(len(spec.sources) for spec in one.shards()) == 10
+    assert not one._window
+
+
+def test_contents_that_failed_before_are_not_held_to_the_end() -> None:
+    listed: list[int] = []
+    one = cutter(carried(8, listed), record((0, range(10), range(10))))
+    first = next(one.shards())
+    assert (inputs(first), len(listed)) == ([0, 1], 2)

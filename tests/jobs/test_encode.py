@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -266,14 +267,17 @@ def test_an_empty_or_missing_folder_is_told(run: RunJob, tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
-def test_a_damaged_ledger_is_no_reason_not_to_start_again(run: RunJob, make_images: MakeImages, tmp_path: Path) -> None:
+def test_beside_outputs_that_no_ledger_knows_any_more_nothing_is_started_again(
+    run: RunJob, make_images: MakeImages, tmp_path: Path
+) -> None:
     make_images("a.png")
     run("encode")
     (tmp_path / "out/.aedeploy/ledger.jsonl").write_text("not json\n")
-    with pytest.raises(JobError, match="is damaged"):
-        run("encode")
-    assert run("encode", overwrite=True).ok == 1
-    assert run("encode").skipped == 1
+    # With --overwrite, every row would be there twice: nobody may remove what could be somebody else's.
+    for overwrite in (False, True):
+        with pytest.raises(JobError, match="is damaged"):
+            run("encode", overwrite=overwrite)
+    assert list(rows(tmp_path / "out")) == ["a.png"]
 
 
 def test_an_output_folder_that_cannot_be_made_is_one_sentence(
@@ -322,6 +326,49 @@ def test_files_of_somebody_else_stay_as_they_are(
     if job == "encode" and not overwrite:
         # The number of somebody's file is left out.
         assert pq.read_table(tmp_path / "out/part-00002.parquet")["path"].to_pylist() == ["c.png"]
+
+
+def test_another_job_in_the_same_folder_takes_nobodys_file_for_its_own(
+    run: RunJob, make_images: MakeImages, tmp_path: Path
+) -> None:
+    make_images("a.png")
+    run("reconstruct")
+    # Its shard had this number too, and wrote no such file.
+    (tmp_path / "out/part-00000.parquet").write_text("mine")
+    assert run("encode", overwrite=True).ok == 1
+    assert (tmp_path / "out/part-00000.parquet").read_text() == "mine"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        ".aedeploy",
+        "part-00000.parquet",
+        "part-00001.parquet",
+    ]
+
+
+def test_a_disk_that_is_full_when_a_shard_is_noted_is_no_fault_of_the_inputs(
+    run: RunJob, make_images: MakeImages, tmp_path: Path
+) -> None:
+    make_images("a.png")
+    run("encode", out="one")
+    header = (tmp_path / "one" / LEDGER_FILE).read_bytes().index(b"\n") + 1  # the same but for digits of the time
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (header + 5, limit[1]))
+    try:
+        with pytest.raises(JobError, match=r"Writing to .*/out failed: File too large\. What was finished is kept"):
+            run("encode")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert run("encode").ok == 1
+
+
+@pytest.mark.parametrize("limit", [{"on_error": "fail"}, {"max_failures": "5%"}, {"max_failures": "0"}])
+def test_failures_that_the_listing_finds_count_too(
+    run: RunJob, make_images: MakeImages, tmp_path: Path, limit: dict[str, str]
+) -> None:
+    (make_images("a.png") / "b.png").symlink_to("gone")
+    run("encode")
+    # Nothing is left to do by now but what cannot be.
+    with pytest.raises(JobError, match=r"1 of 2 inputs failed, more than --.* allows, such as b\.png"):
+        run("encode", **limit)
 
 
 def test_a_plan_that_another_job_overtook_is_refused(make_images: MakeImages, bundle: Bundle, tmp_path: Path) -> None:

@@ -20,13 +20,14 @@ import pytest
 from PIL import Image
 
 from aedeploy.bundle import Bundle
-from aedeploy.jobs.ledger import OWN_FOLDER, Known, Record, read_ledgers
+from aedeploy.jobs.known import Known
+from aedeploy.jobs.ledger import OWN_FOLDER, Record, read_ledgers
 from aedeploy.jobs.outputs import image_output
 
 DRIVER = Path(__file__).with_name("driver.py")
 IMAGES = {"encode": 12_000, "reconstruct": 1_500}
-# Two shards of the threads, one of each process, and what is listed ahead of them is not begun.
-MOST_IN_FLIGHT = 2 + 1
+# Two shards of all threads, or of each of two processes; what is listed ahead of them is not begun.
+MOST_IN_FLIGHT = 2 * 2
 SHARD = {"encode": 4096, "reconstruct": 256}
 
 Start = Callable[..., "subprocess.Popen[str]"]

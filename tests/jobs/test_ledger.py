@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import resource
 import time
@@ -8,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from aedeploy.errors import JobError
+from aedeploy.jobs.known import Known
 from aedeploy.jobs.ledger import (
     LEDGER_FILE,
-    Known,
     LedgerWriter,
     Record,
     is_held,
@@ -169,7 +170,7 @@ def test_a_ledger_of_an_unfinished_line_alone_is_begun_again(tmp_path: Path) -> 
 def test_a_damaged_ledger_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / LEDGER_FILE).parent.mkdir()
     (tmp_path / LEDGER_FILE).write_text(text)
-    with pytest.raises(JobError, match=r"is damaged .*: pass --overwrite"):
+    with pytest.raises(JobError, match=r"is damaged .*: name another folder, or empty this one"):
         read_ledgers(tmp_path)
 
 
@@ -211,3 +212,19 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_no_half_of_it(tmp_path: Pat
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (tmp_path / LEDGER_FILE).read_bytes() == before
+
+
+def test_a_clock_that_is_set_back_does_not_make_what_came_later_the_earlier(tmp_path: Path) -> None:
+    write(tmp_path, report(0, "a", failed=("a",)), report(1, "a"))
+    lines = [json.loads(line) for line in (tmp_path / LEDGER_FILE).read_text().splitlines()]
+    lines[2]["at"] = lines[1]["at"] - 3600
+    (tmp_path / LEDGER_FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert Known(read_ledgers(tmp_path)).standing([Source(path="a", bytes=1, stamp=1, file="a")]).ok.tolist() == [True]
+
+
+def test_a_time_of_any_century_is_one_like_others(tmp_path: Path) -> None:
+    stamps = [-(10**18), 2**63 + 5, 2**64 - 1]
+    members = tuple(Member(path=str(stamp), bytes=1, stamp=stamp, digest=DIGEST) for stamp in stamps)
+    write(tmp_path, ShardReport(number=0, members=members, failures=()))
+    asked = [Source(path=str(stamp), bytes=1, stamp=stamp, file="") for stamp in stamps]
+    assert Known(read_ledgers(tmp_path)).standing(asked).same.tolist() == [True, True, True]

@@ -113,6 +113,17 @@ def test_links_do_not_lead_to_the_inputs_either(run: RunJob, make_images: MakeIm
     assert (elsewhere / "a.png").read_bytes() == before
 
 
+def test_links_do_not_lead_to_the_inputs_of_a_list(run: RunJob, make_images: MakeImages, tmp_path: Path) -> None:
+    root = make_images("s/a.png")
+    (tmp_path / "list.txt").write_text(f"{root}/s/a.png\n")
+    (tmp_path / "out/in").mkdir(parents=True)
+    (tmp_path / "out/in/s").symlink_to(root / "s")
+    before = (root / "s/a.png").read_bytes()
+    with pytest.raises(ConfigError, match="where the inputs are"):
+        run("reconstruct", source="list.txt", overwrite=True)
+    assert (root / "s/a.png").read_bytes() == before
+
+
 def test_a_link_to_the_input_is_the_input(run: RunJob, make_images: MakeImages, tmp_path: Path) -> None:
     root = make_images("a.png")
     (tmp_path / "elsewhere").symlink_to(root)

@@ -14,7 +14,8 @@ from PIL import Image
 
 from aedeploy.bundle import Bundle
 from aedeploy.files import PARTIAL_SUFFIX
-from aedeploy.jobs.ledger import OWN_FOLDER, Known, read_ledgers
+from aedeploy.jobs.known import Known
+from aedeploy.jobs.ledger import OWN_FOLDER, read_ledgers
 
 # The command line, with a fault in it: what is done to the process when it begins its n-th chunk.
 FAULTY = """

@@ -40,6 +40,19 @@ SHARDS_AT_ONCE = 2
 _SECONDS_TO_END = 5.0
 
 
+class ProcessDiedError(JobError):
+    """A worker process ended by itself, or was ended."""
+
+    def __init__(self, code: int) -> None:
+        self.how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        self.may_be_an_image = code != -signal.SIGKILL
+        why = "one of its images may crash it" if self.may_be_an_image else "memory ran out, or somebody ended it"
+        super().__init__(
+            f"A worker process ended by {self.how} ({why}). What was finished is kept, and the same command goes on: "
+            "with  --workers 1  if memory is short."
+        )
+
+
 class Child:
     """This side of a worker process. Several threads may run shards on it at once, and any may close it."""
 
@@ -83,7 +96,7 @@ class Child:
         """Have one shard done, and tell of everything that comes of it.
 
         Raises:
-            JobError: the process has died.
+            ProcessDiedError: the process has died.
         """
         self._send(spec.number, spec)
         answer = self._answer(spec.number)
@@ -99,7 +112,7 @@ class Child:
                     self._told_to_stop = True
                     self._send(_OPENED, _STOP)
             if number not in self._answers:
-                raise JobError(self._death())
+                raise self._death()
             return self._answers[number] if keep else self._answers.pop(number)
 
     def _listen(self) -> None:
@@ -135,16 +148,10 @@ class Child:
             with self._sending:
                 self._connection.send((number, message))
         except (OSError, ValueError):
-            raise JobError(self._death()) from None
+            raise self._death() from None
 
-    def _death(self) -> str:
-        code = self._process.wait()
-        why = "memory ran out, or somebody ended it" if code == -signal.SIGKILL else "one of its images crashed it"
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return (
-            f"A worker process ended by {how} ({why}). What was finished is kept, and the same command goes on: "
-            "with  --workers 1  if memory is short."
-        )
+    def _death(self) -> ProcessDiedError:
+        return ProcessDiedError(self._process.wait())
 
 
 def serve(file: int) -> None:

@@ -3,6 +3,8 @@
 Where images are small, threads wait for one another at the interpreter's lock. Then, and where enough is left for it to
 pay, all workers but one become processes of their own (child.py), each of which does whole shards. Measured here on
 two cores, images a second of ``encode`` by two threads and by a process and a thread: docs/benchmarks.md.
+
+Asked for processes always, all workers are: then no image can take the job with it, however it crashes its decoder.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from aedeploy.images.read import quiet_pillow
 from aedeploy.jobs.chunk import Chunk
 from aedeploy.jobs.engines import EngineOptions, Event, Progress
 from aedeploy.jobs.engines.ahead import Ahead
-from aedeploy.jobs.engines.child import SHARDS_AT_ONCE, Child
+from aedeploy.jobs.engines.child import SHARDS_AT_ONCE
+from aedeploy.jobs.engines.lasting import LastingChild
 from aedeploy.jobs.gate import ReadingGate
 from aedeploy.jobs.shard import Crew, run_shard
 from aedeploy.jobs.spec import ShardReport, ShardSpec, StageSeconds
@@ -37,10 +40,6 @@ _IMAGES_BEFORE_JUDGING = 512
 _LIGHT = ("onnxruntime", "openvino")
 
 
-#: A file system that no other process sees.
-_OF_THIS_PROCESS = "memory://"
-
-
 class _Ended:
     """A lane has nothing more to do."""
 
@@ -50,9 +49,10 @@ def run(specs: Iterator[ShardSpec], options: EngineOptions) -> Iterator[Event]:
     with quiet_pillow(), contextlib.ExitStack() as stack:
         engine = _Local(specs, options)
         stack.callback(engine.leave)
-        if options.processes == "always":
-            engine.start_children()
-        engine.start_threads()
+        if options.processes == "always" and not _is_of_this_process(options):
+            engine.start_children(options.workers)
+        else:
+            engine.start_threads()
         yield from engine.events()
 
 
@@ -65,7 +65,7 @@ class _Local:
         self._width = _Width(options.workers)
         self._gate = ReadingGate(options.workers)
         self._lanes: list[threading.Thread] = []
-        self._children: list[Child] = []
+        self._children: list[LastingChild] = []
         self._images, self._seconds = 0, 0.0
         self._judged = options.processes != "auto" or not self._may_have_children()
 
@@ -76,10 +76,10 @@ class _Local:
         for _ in range(SHARDS_AT_ONCE):
             self._lane(lambda spec: self._events.put(run_shard(spec, crew)))
 
-    def start_children(self) -> None:
-        """All workers but one as processes."""
-        for _ in range(self._options.workers - 1):
-            child = Child(self._options.settings, self._options.stop, self._events.put)
+    def start_children(self, number: int) -> None:
+        """So many workers as processes."""
+        for _ in range(number):
+            child = LastingChild(self._options.settings, self._options.stop, self._events.put)
             self._children.append(child)
             self._lane(child.run, before=lambda child=child: self._opened(child))  # type: ignore[misc]
             for _ in range(SHARDS_AT_ONCE - 1):
@@ -129,7 +129,7 @@ class _Local:
     def _seen(self, chunk: Chunk, seconds: StageSeconds) -> None:
         self._events.put(Progress(ok=len(chunk.rows), failed=len(chunk.failures), seconds=seconds))
 
-    def _opened(self, child: Child) -> None:
+    def _opened(self, child: LastingChild) -> None:
         child.open()
         self._width.narrow()
 
@@ -143,14 +143,20 @@ class _Local:
         cost = self._seconds / self._images
         left, all_of_them = self._ahead.left()
         if cost < _CHEAP and (not all_of_them or left * cost > _WORTH_A_PROCESS * self._options.workers):
-            self.start_children()
+            with contextlib.suppress(OSError):  # no memory for them: the threads go on
+                self.start_children(self._options.workers - 1)
 
     def _may_have_children(self) -> bool:
         settings = self._options.settings
         light = settings.device == "cpu" and settings.backend in _LIGHT
-        if settings.origin.location.startswith(_OF_THIS_PROCESS):
+        if _is_of_this_process(self._options):
             return False
         return os.name == "posix" and light and self._options.workers > 1
+
+
+def _is_of_this_process(options: EngineOptions) -> bool:
+    """Whether the inputs are on a file system that no other process sees."""
+    return options.settings.origin.location.startswith("memory://")
 
 
 class _Width:

@@ -23,8 +23,13 @@ class LatentsSink:
         self._settings = settings
         self._contract = replace(contract, dtype=settings.latent_dtype)
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what is written of each row."""
+        return tuple(self._contract.shapes)
+
     def files(self, number: int) -> tuple[str, ...]:
-        return latents_files(self._settings.latent_format, number, self._contract.shapes)
+        return latents_files(self._settings.latent_format, number, self.outputs)
 
     def write(self, chunk: Chunk) -> None:
         """Bring the outputs to their dtype, and let all other arrays go. A row whose floats it cannot hold fails."""

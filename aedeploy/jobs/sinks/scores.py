@@ -66,7 +66,7 @@ class ScoresSink:
         self._heatmaps = heatmaps
 
     def files(self, number: int) -> tuple[str, ...]:
-        return (*(self._heatmaps.files(number) if self._heatmaps else ()), _file(number))
+        return (*(self._heatmaps.files(number) if self._heatmaps else ()), scores_file(number))
 
     def write(self, chunk: Chunk) -> None:
         if self._heatmaps:
@@ -77,7 +77,7 @@ class ScoresSink:
         paths, errors = joined(chunks)
         if not paths:
             return ()
-        path = Path(self._settings.output, _file(number))
+        path = Path(self._settings.output, scores_file(number))
         content = _parquet(self._contract, paths, errors)
         write_bytes(path, content, scratch=scratch_of(self._settings))
         return (*outputs, Output(file=path.name, bytes=len(content)))
@@ -99,7 +99,8 @@ def verdict(output: Path) -> Verdict | None:
     return None if threshold is None else Verdict(threshold=threshold, images=images, anomalies=anomalies)
 
 
-def _file(number: int) -> str:
+def scores_file(number: int) -> str:
+    """The scores of a shard."""
     return f"scores-{number:05d}.parquet"
 
 

@@ -14,6 +14,11 @@ from aedeploy.jobs.spec import Output, Settings
 from aedeploy.jobs.tarball import add_member, new_tar
 
 
+def images_file(number: int) -> str:
+    """The archive of a shard."""
+    return f"images-{number:05d}.tar"
+
+
 class TarSink:
     """See jobs/sinks/__init__.py. Members are named as the files of a tree would be, in the order of the rows."""
 
@@ -21,7 +26,7 @@ class TarSink:
         self._settings = settings
 
     def files(self, number: int) -> tuple[str, ...]:
-        return (f"images-{number:05d}.tar",)
+        return (images_file(number),)
 
     def write(self, chunk: Chunk) -> None:
         """Encode every row's ``image``, and let its pixels go: what waits for the commit is small."""

@@ -21,8 +21,15 @@ def is_pattern(text: str) -> bool:
     return any(char in text for char in "*?[") or any(_alternatives(part) for part in _BRACES.findall(text))
 
 
-def expanded(text: str, glob: Callable[[str], Sequence[str]], exists: Callable[[str], bool]) -> list[str]:
+def expanded(
+    text: str,
+    glob: Callable[[str], Sequence[str]],
+    exists: Callable[[str], bool],
+    shown: Callable[[str], str] = str,
+) -> list[str]:
     """Everything that a pattern stands for, each once, in the order of the braces and then by name.
+
+    ``shown``: how a name is told, where it is not as it was typed.
 
     Raises:
         ConfigError: a name that braces give, or whatever a pattern asks for, is not there.
@@ -32,7 +39,8 @@ def expanded(text: str, glob: Callable[[str], Sequence[str]], exists: Callable[[
         many = any(char in name for char in "*?[")
         names = sorted(glob(name)) if many else [name] * exists(name)
         if not names:
-            raise ConfigError(f"There is no file {name}" + (f", which {text} asks for." if name != text else "."))
+            asked = f", which {shown(text)} asks for" if name != text else ""
+            raise ConfigError(f"There is no file {shown(name)}{asked}.")
         found.update(dict.fromkeys(names))
     return list(found)
 

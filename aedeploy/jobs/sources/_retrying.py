@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
 from collections.abc import Callable
@@ -93,5 +94,7 @@ class RetryingFile(io.RawIOBase):
             data: bytes = self._file.read(size)
             return data
         except Exception:
-            self._file = None  # whatever state it is in
+            broken, self._file = self._file, None  # whatever state it is in
+            with contextlib.suppress(Exception):
+                broken.close()
             raise

@@ -16,7 +16,7 @@ from typing import IO, Any, cast
 
 from aedeploy.errors import ConfigError, ImageError, MissingDependencyError
 from aedeploy.images.read import EXTENSIONS
-from aedeploy.jobs.sources import Group, Selection
+from aedeploy.jobs.sources import Group, Selection, _http
 from aedeploy.jobs.sources._archives import SUFFIXES, Archive, listed
 from aedeploy.jobs.sources._choice import NOT_UTF8, Choice, is_hidden, is_utf8, shown
 from aedeploy.jobs.sources._disk import LIMIT, TOO_LARGE
@@ -63,7 +63,7 @@ def find(text: str) -> Origin:
         if _is_archive(root):
             for _ in _archives(store, root):
                 pass
-        elif text.startswith(("http://", "https://")) and text.endswith("/"):
+        elif _http.is_http(text) and text.endswith("/"):
             raise ConfigError(f"{text}: over http there is no listing of folders: give an archive, or s3://.")
         elif _info(store, root) is None:
             raise ConfigError(f"There is nothing at {text}: name the images to work on.")
@@ -215,8 +215,9 @@ def _store(text: str) -> tuple[Any, str]:
 
 def _info(store: Any, path: str) -> Mapping[str, Any] | None:
     """What a store says of a path, if there is anything. (Its ``exists`` says no where the network fails.)"""
+    ask = functools.partial(_http.info, store) if _http.is_http(path) else store.info
     try:
-        info: Mapping[str, Any] = retried(lambda: store.info(path))
+        info: Mapping[str, Any] = retried(lambda: ask(path))
     except FileNotFoundError:
         return None
     return info
@@ -235,7 +236,11 @@ def _archives(store: Any, root: str) -> Iterator[Archive]:
 
     is_file = exists(root)
     alone = is_file or not is_pattern(root)
-    paths = [root] if is_file else expanded(root, lambda path: retried(lambda: store.glob(path)), exists)
+    paths = (
+        [root]
+        if is_file
+        else expanded(root, lambda path: retried(lambda: store.glob(path)), exists, store.unstrip_protocol)
+    )
     for path, prefix in zip(paths, [""] if alone else prefixes(root, paths, SUFFIXES), strict=True):
         yield Archive(
             location=path,
@@ -248,4 +253,8 @@ def _archives(store: Any, root: str) -> Iterator[Archive]:
 
 def _opened(store: Any, path: str) -> IO[bytes]:
     opener = functools.partial(store.open, path, "rb", block_size=_BLOCK, cache_type="readahead")
+    if _http.is_http(path) and not retried(lambda: _http.gives_parts(store, path)):
+        size = (_info(store, path) or {}).get("size")
+        whole = functools.partial(store.open, path, "rb", block_size=0)
+        opener = functools.partial(_http.Forward, whole, size)
     return cast(IO[bytes], io.BufferedReader(RetryingFile(opener), 2**16))

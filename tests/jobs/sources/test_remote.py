@@ -178,7 +178,7 @@ def test_one_object_may_have_any_name(place: str) -> None:
 
 def test_nothing_there_is_told(place: str) -> None:
     for name in ("none", "none.tar", "none-{1..2}.zip"):
-        with pytest.raises(ConfigError, match="There is no"):
+        with pytest.raises(ConfigError, match=f"There is no.* {place.split('://')[0]}://.*/none"):
             find_origin(f"{place}/{name}")
 
 
@@ -305,30 +305,79 @@ def test_credentials_that_are_not_there_are_told_at_once(
         find_origin(f"s3://{uuid.uuid4().hex}/in")
 
 
-def test_over_http_there_are_archives_and_files(tmp_path: Path) -> None:
+class Web(SimpleHTTPRequestHandler):
+    """Gives files whole, as many servers do; lets nobody have secret.tar; and breaks off once within torn.tar."""
+
+    asked: list[str]  # for torn.tar
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        name = self.path.rpartition("/")[2]
+        if name == "secret.tar":
+            self.send_error(403)
+        elif name == "torn.tar" and len(self.asked) < 2:
+            self.asked.append(name)
+            content = Path(self.translate_path(self.path)).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+        else:
+            super().do_GET()
+
+    def do_HEAD(self) -> None:
+        if self.path.endswith("secret.tar"):
+            self.send_error(403)
+        else:
+            super().do_HEAD()
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """The URL of a web server's folder, which is ``tmp_path``."""
     pytest.importorskip("aiohttp")
+    handler = type("Once", (Web,), {"asked": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(tmp_path)))
+    thread = threading.Thread(target=partial(server.serve_forever, 0.01))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_over_http_there_are_archives_and_files(web: str, tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(tar_of({"a.png": b"a" * 9000}))
     (tmp_path / "b.png").write_bytes(b"b")
+    assert listed(f"{web}/x.tar").contents() == {"a.png": b"a" * 9000}
+    assert listed(f"{web}/b.png").contents() == {"b.png": b"b"}
+    with pytest.raises(ConfigError, match="no listing of folders"):
+        find_origin(f"{web}/")
+    for name in ("none.png", "none.tar", "none-{0..1}.tar"):
+        with pytest.raises(ConfigError, match=f"There is no.* {web}/none"):
+            find_origin(f"{web}/{name}")
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        url = f"http://127.0.0.1:{server.server_address[1]}"
-        assert listed(f"{url}/x.tar").contents() == {"a.png": b"a" * 9000}
-        assert listed(f"{url}/b.png").contents() == {"b.png": b"b"}
-        with pytest.raises(ConfigError, match="no listing of folders"):
-            find_origin(f"{url}/")
-        with pytest.raises(ConfigError, match="There is no"):
-            find_origin(f"{url}/none.png")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+@pytest.mark.parametrize("name", ["x.tar", "x.tar.gz", "x.zip", "torn.tar"])
+def test_a_web_server_need_not_give_parts_of_an_archive(
+    web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(remote, "_BLOCK", 1000)
+    files = {f"{number}.png": bytes([number]) * 30_000 for number in range(5)}
+    content = zip_of(files) if name.endswith("zip") else tar_of(files)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    found = listed(f"{web}/{name}")
+    assert not found.failures
+    assert found.contents() == files
+
+
+def test_a_web_server_that_refuses_or_is_not_there_is_told_as_that(web: str) -> None:
+    with pytest.raises(ConfigError, match=r"secret\.tar cannot be reached .*refuses it: 403"):
+        find_origin(f"{web}/secret.tar")
+    with pytest.raises(ConfigError, match=r"cannot be reached .*[Cc]onnect"):
+        find_origin("http://127.0.0.1:9/x.tar")
 
 
 def test_groups_of_streams_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
