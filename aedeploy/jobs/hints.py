@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,8 @@ from aedeploy.errors import ImageError
 from aedeploy.images.geometry import Resize
 from aedeploy.images.read import FORMATS, quiet_pillow, read_picture
 from aedeploy.jobs.plan import Plan
+from aedeploy.jobs.sources import Contents, open_contents
+from aedeploy.jobs.spec import Source
 from aedeploy.runtime.codec import image_geometry
 
 _LOOKED_AT = 8
@@ -23,8 +27,11 @@ _WORTH_SAYING = 1.3
 # What the measurement of the gain may take.
 _TIMES, _SECONDS = 5, 0.3
 
-#: Kinds of sources of which a file can be opened without fetching it.
-_LOCAL = ("folder", "files")
+#: Kinds of sources that are on this machine: of others, only what came along with the listing is looked at.
+_LOCAL = ("folder", "files", "tar", "zip")
+
+# Of a member of an archive: a look is no reason to fill the memory.
+_LARGEST = 64 * 2**20
 
 _INTO: dict[Resize, str] = {
     "exact": "resized to {size}",
@@ -42,27 +49,39 @@ _BACK: dict[Resize, str] = {
 class Header:
     """What the start of an image file says."""
 
-    file: Path
+    file: Path | bytes  # or its content
     size: tuple[int, int]  # (width, height), as stored
     is_jpeg: bool
 
 
 def first_headers(plan: Plan) -> list[Header] | None:
-    """The headers of a few inputs, from all over the first of them; None where they are not files of this machine."""
-    origin = plan.settings.origin
-    if origin.kind not in _LOCAL:
+    """The headers of a few inputs, from all over the first of them; None where to see them is to fetch them."""
+    if plan.settings.job == "decode":
         return None
-    place = Path(origin.location)
-    root = place if place.is_dir() else place.parent
-    headers = []
-    for source in plan.cutter.first(_LOOKED_AT):
-        file = root / source.file
-        try:
-            with quiet_pillow(), Image.open(file, formats=list(FORMATS)) as image:
-                headers.append(Header(file=file, size=image.size, is_jpeg=image.format in ("JPEG", "MPO")))
-        except Exception:  # as a broken image may raise nearly anything; the job itself will say what is wrong
-            continue
-    return headers
+    headers, seen = [], False
+    with contextlib.closing(open_contents(plan.settings.origin)) as contents:
+        for source in plan.cutter.first(_LOOKED_AT):
+            if source.data is None and plan.settings.origin.kind not in _LOCAL:
+                continue
+            seen = True
+            try:
+                file = _content(plan, contents, source)
+                opened = io.BytesIO(file) if isinstance(file, bytes) else file
+                with quiet_pillow(), Image.open(opened, formats=list(FORMATS)) as image:
+                    headers.append(Header(file=file, size=image.size, is_jpeg=image.format in ("JPEG", "MPO")))
+            except Exception:  # as a broken image may raise nearly anything; the job itself will say what is wrong
+                continue
+    return headers if seen else None
+
+
+def _content(plan: Plan, contents: Contents, source: Source) -> Path | bytes:
+    origin = plan.settings.origin
+    if origin.kind in ("folder", "files"):  # where Pillow reads no more than the header
+        place = Path(origin.location)
+        return (place if place.is_dir() else place.parent) / source.file
+    if source.bytes > _LARGEST:
+        raise ImageError("not looked at")
+    return contents.read(source)
 
 
 def geometry_of(plan: Plan) -> str:
@@ -126,7 +145,7 @@ def _gain(header: Header, size: tuple[int, int]) -> float | None:
     return min(full for full, _ in pairs) / min(scaled for _, scaled in pairs)
 
 
-def _seconds(file: Path, size: tuple[int, int], scaled_to: tuple[int, int] | None) -> float:
+def _seconds(file: Path | bytes, size: tuple[int, int], scaled_to: tuple[int, int] | None) -> float:
     began = time.perf_counter()
     read_picture(file, "RGB", scaled_to=scaled_to).image.resize(size, Image.Resampling.BILINEAR)
     return time.perf_counter() - began

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,10 +43,13 @@ class ChunkReader:
         return chunk
 
     def read_whole(
-        self, contents: Contents, sources: Sequence[Source], gate: ReadingGate, seconds: StageSeconds
+        self, contents: Contents, sources: Sequence[Source], gate: ReadingGate, seconds: StageSeconds, most_pixels: int
     ) -> tuple[Chunk, list[np.ndarray]]:
-        """Read images at their own sizes: uint8 or uint16 [H, W, C] each, beside the chunk's rows."""
-        return self._begin(contents, sources, gate, seconds, self._whole)
+        """Read images at their own sizes: uint8 or uint16 [H, W, C] each, beside the chunk's rows.
+
+        The chunk ends with the one that brings them to ``most_pixels``: its members are those that were read.
+        """
+        return self._begin(contents, sources, gate, seconds, self._whole, most_pixels)
 
     def _begin(
         self,
@@ -54,9 +58,10 @@ class ChunkReader:
         gate: ReadingGate,
         seconds: StageSeconds,
         finish: Callable[[Row, Picture], np.ndarray],
+        most_pixels: float = math.inf,
     ) -> tuple[Chunk, list[np.ndarray]]:
         chunk, placed = Chunk(members=[], rows=[]), list[np.ndarray]()
-        read = 0.0
+        read, held = 0.0, 0
         with gate.reading(len(sources)):
             began = time.perf_counter()
             for source in sources:
@@ -67,11 +72,15 @@ class ChunkReader:
                     digest = digest_of(content)
                     read += time.perf_counter() - start
                     row = Row(source=source)
-                    placed.append(finish(row, self._picture(source, content)))
+                    pixels = finish(row, self._picture(source, content))
+                    placed.append(pixels)
                     chunk.rows.append(row)
+                    held += pixels.shape[0] * pixels.shape[1]
                 except ImageError as error:
                     chunk.failures.append(Failure(path=source.path, reason=str(error)))
                 chunk.members.append(Member(path=source.path, bytes=source.bytes, stamp=source.stamp, digest=digest))
+                if held >= most_pixels:
+                    break
             total = time.perf_counter() - began
         seconds["read"] = seconds.get("read", 0.0) + read
         seconds["decode"] = seconds.get("decode", 0.0) + total - read

@@ -108,18 +108,12 @@ class Work:
         """Each image at its own size: one by one, and small ones of one size together."""
         chunk = Chunk(members=[], rows=[])
         parts: list[Chunk] = []
-        waiting: list[tuple[Row, np.ndarray]] = []
-        held = 0
-        for source in sources:
-            one, pictures = self._reader.read_whole(self._contents.get(), [source], gate, seconds)
+        while left := sources[len(chunk.members) :]:
+            one, pictures = self._reader.read_whole(self._contents.get(), left, gate, seconds, _HELD_PIXELS)
             chunk.members += one.members
             chunk.failures += one.failures
-            waiting += zip(one.rows, pictures, strict=True)
-            held += sum(picture.shape[0] * picture.shape[1] for picture in pictures)
-            if held >= _HELD_PIXELS:
-                parts += self._through(waiting, seconds)
-                waiting, held = [], 0
-        return _merged(chunk, [*parts, *self._through(waiting, seconds)])
+            parts += self._through(list(zip(one.rows, pictures, strict=True)), seconds)
+        return _merged(chunk, parts)
 
     def _through(self, waiting: Sequence[tuple[Row, np.ndarray]], seconds: StageSeconds) -> Iterator[Chunk]:
         """Run and write some images, those of one size side by side."""
@@ -161,18 +155,21 @@ class Work:
                 part.arrays = self._scorer.measure(part.rows, pixels, made)
         with timed(seconds, "write"):
             if self._scorer is None:
-                for row, values in zip(part.rows, made, strict=True):
-                    row.image = self._finished(row, values)
+                for row, finished in zip(part.rows, self._finished(part.rows, made), strict=True):
+                    row.image = finished
             self.sink.write(part)
         return part
 
-    def _finished(self, row: Row, values: np.ndarray) -> np.ndarray:
-        """From what a graph gave of one image, float32 [C, H, W] or uint8 [H, W, C], to the pixels that are written."""
-        if values.dtype != np.uint8:
-            values = (to_words(values[None]) if row.depth == 16 else to_bytes(values[None]))[0]
-        if row.placement is not None and self._settings.size == "original":
-            values = restored(values, row.placement)
-        return values
+    def _finished(self, rows: Sequence[Row], made: np.ndarray) -> Iterator[np.ndarray]:
+        """From what a graph gave, float32 [rows, C, H, W] or uint8 [rows, H, W, C], to the pixels that are written."""
+        images = made if made.dtype == np.uint8 else to_bytes(made)
+        for number, row in enumerate(rows):
+            image = images[number]
+            if row.depth == 16 and made.dtype != np.uint8:
+                (image,) = to_words(made[number : number + 1])
+            if row.placement is not None and self._settings.size == "original":
+                image = restored(image, row.placement)
+            yield image
 
 
 def _merged(chunk: Chunk, parts: Sequence[Chunk]) -> Chunk:

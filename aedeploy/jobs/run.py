@@ -13,6 +13,7 @@ from typing import Any
 
 from aedeploy.errors import JobError
 from aedeploy.files import PARTIAL_SUFFIX
+from aedeploy.jobs.collector import collecting_seldom
 from aedeploy.jobs.earlier import refuse_other_numbers, stale_outputs
 from aedeploy.jobs.engines import ENGINES, EngineOptions, Note, Progress
 from aedeploy.jobs.ledger import LEDGER_FILE, LedgerWriter, ledger_paths, ledger_state
@@ -73,7 +74,8 @@ def run_job(plan: Plan, stop: threading.Event | None = None) -> Iterator[Progres
     began = time.perf_counter()
     tally = _Tally()
     try:
-        yield from _carry_out(plan, stop or threading.Event(), tally)
+        with collecting_seldom():
+            yield from _carry_out(plan, stop or threading.Event(), tally)
     except OSError as error:
         raise _not_written(plan.request.output, error) from error
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from aedeploy.bundle.manifest import Pixels
 from aedeploy.images.geometry import Resize
@@ -30,8 +30,10 @@ class Origin:
     location: str  # what that module reads: an absolute path, a pattern or a URL
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+# Sources and members are tuples: there are a million of them, and they travel between processes in a tenth of the time.
+
+
+class Source(NamedTuple):
     """One input: an image, or one row of a latents file. ``path`` is its identity in outputs and ledger."""
 
     path: str  # relative, '/' between its parts
@@ -135,8 +137,7 @@ class Output:
     bytes: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """An input that a shard dealt with, as the ledger keeps it."""
 
     path: str

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from aedeploy.bundle import Bundle
 from aedeploy.jobs.hints import Header, first_headers, geometry_of, is_resized, scaled_hint
 from aedeploy.jobs.plan import Plan, plan_job
 from aedeploy.jobs.request import JobRequest
+from aedeploy.jobs.spec import Origin
 
 PlanJob = Callable[..., Plan]
 
@@ -78,17 +80,30 @@ def test_a_few_headers_from_all_over_the_first_inputs(plan: PlanJob, make_images
     (folder / "05.png").write_bytes(b"no image")
     headers = first_headers(plan())
     assert headers is not None
-    assert [header.file.name for header in headers] == ["00.png", *(f"{number}.png" for number in range(10, 40, 5))]
+    assert [Path(str(header.file)).name for header in headers] == [
+        "00.png",
+        *(f"{number}.png" for number in range(10, 40, 5)),
+    ]
     assert headers[0] == Header(file=folder / "00.png", size=(8, 8), is_jpeg=False)
 
 
-def test_what_is_in_an_archive_is_not_looked_at(
-    plan: PlanJob, make_images: Callable[..., Path], tmp_path: Path
-) -> None:
-    import shutil
+@pytest.mark.parametrize("name", ["in.tar", "in.tar.gz", "in.zip"])
+def test_archives_are_looked_into(plan: PlanJob, make_images: Callable[..., Path], tmp_path: Path, name: str) -> None:
+    folder = make_images("a.png", "b.png")
+    (folder / "b.png").write_bytes(b"no image")
+    kind = {"in.tar": "tar", "in.tar.gz": "gztar", "in.zip": "zip"}[name]
+    shutil.make_archive(str(tmp_path / "in"), kind, folder)
+    content = (folder / "a.png").read_bytes()
+    planned = plan(source=name)
+    assert first_headers(planned) == [Header(file=content, size=(8, 8), is_jpeg=False)]
+    assert not is_resized(planned, first_headers(planned))
 
-    shutil.make_archive(str(tmp_path / "in"), "zip", make_images("a.png"))
-    assert first_headers(plan(source="in.zip")) is None
+
+def test_what_would_have_to_be_fetched_is_not_looked_at(plan: PlanJob, make_images: Callable[..., Path]) -> None:
+    make_images("a.png")
+    planned = plan()
+    planned.settings = replace(planned.settings, origin=Origin(kind="remote", location="memory://none"))
+    assert first_headers(planned) is None
 
 
 class TestScaled:
@@ -106,6 +121,12 @@ class TestScaled:
         hint = self.hint(plan())
         assert hint is not None
         assert "the model's 8×8: --decode scaled reads them " in hint
+
+    def test_is_also_in_an_archive(self, plan: PlanJob, photos: Path, tmp_path: Path) -> None:
+        shutil.make_archive(str(tmp_path / "in"), "tar", photos)
+        hint = self.hint(plan(source="in.tar"))
+        assert hint is not None
+        assert "--decode scaled" in hint
 
     def test_is_not_where_it_is_asked_for_or_would_do_nothing(
         self, plan: PlanJob, photos: Path, tmp_path: Path

@@ -85,7 +85,7 @@ def test_an_output_that_cannot_be_written_is_the_reports_error(spec: ShardSpec, 
 
 def test_a_graph_that_fails_is_the_reports_error_and_what_was_finished_is_kept(spec: ShardSpec, tmp_path: Path) -> None:
     # A file of another job's rows: decode cannot make anything of the second chunk.
-    broken = replace(spec.sources[8], file="gone.parquet", path="x.png")
+    broken = spec.sources[8]._replace(file="gone.parquet", path="x.png")
     decoding = replace(
         spec,
         settings=replace(
@@ -98,10 +98,10 @@ def test_a_graph_that_fails_is_the_reports_error_and_what_was_finished_is_kept(s
     )
     run_shard(replace(spec, settings=replace(spec.settings, output=str(_made(tmp_path / "latents")), scratch=None)))
     rows = tuple(
-        replace(source, file="part-00000.parquet", row=row)
+        source._replace(file="part-00000.parquet", row=row)
         for row, source in enumerate(source for source in spec.sources if source.path not in ("01.png", "39.png"))
     )
-    report = run_shard(replace(decoding, sources=(*rows[:4], replace(broken, row=4))))
+    report = run_shard(replace(decoding, sources=(*rows[:4], broken._replace(row=4))))
     assert [member.path for member in report.members] == [row.path for row in rows[:4]]
     assert "gone.parquet" in str(report.error)
     assert (tmp_path / "images/00.png").is_file()

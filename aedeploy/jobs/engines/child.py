@@ -22,6 +22,7 @@ from socket import socketpair
 from aedeploy.errors import AedeployError, JobError
 from aedeploy.images.quiet import quiet_pillow
 from aedeploy.jobs.chunk import Chunk
+from aedeploy.jobs.collector import collect_seldom
 from aedeploy.jobs.engines import Event, Note, Progress
 from aedeploy.jobs.gate import ReadingGate
 from aedeploy.jobs.shard import Crew, open_work, run_shard
@@ -159,6 +160,7 @@ def serve(file: int) -> None:
     with the start of the next.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    collect_seldom()
     connection, sending = Connection(file), threading.Lock()
     parent = os.getppid()
 
