@@ -67,9 +67,10 @@ def test_the_first_run_installs_the_tested_versions_and_the_second_nothing(check
     first = asked(checkout)
     assert first[0] == "-m venv .venv"
     assert first[1].endswith("-c constraints.txt -e .[train,dev,openvino]")
-    assert first[2:] == ["-m pytest -m not slow"]
+    tests = "-m pytest -m not slow --numprocesses auto --dist loadfile"
+    assert first[2:] == [tests]
     assert make(checkout).returncode == 0
-    assert asked(checkout) == ["-m pytest -m not slow"]
+    assert asked(checkout) == [tests]
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from math import isqrt, lcm
 
 import numpy as np
@@ -160,7 +161,8 @@ def _uncut(codec: Codec) -> str | None:
     manifest = codec.bundle.manifest
     what = f"The model of bundle {codec.bundle.name!r} does not take tiles"
     if manifest.any_size is None:
-        return f"{what} before it is exported again: its manifest does not say yet how far a pixel looks."
+        command = f"aedeploy export {shlex.quote(str(codec.bundle.path))}"
+        return f"{what} before it is exported again ({command}): its manifest does not say yet how far a pixel looks."
     if manifest.any_size.radius is None:
         return f"{what}, because of {manifest.any_size.unbounded_by}: give smaller images, or --size model."
     return None

@@ -102,7 +102,7 @@ def test_a_pipeline_that_prepares_images_otherwise_fails(
 
 
 def test_a_pipeline_that_ignores_exif_fails(two: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aedeploy.images.read.upright", lambda image: image)
+    monkeypatch.setattr("aedeploy.images.read._turn", lambda image: None)
     report = check_parity(two, [("onnx", "uint8")])
     assert {graph.role for graph in report.graphs if not graph} == {FILE_ENCODED, FILE_RECONSTRUCTED}
 

@@ -48,8 +48,6 @@ class Worker:
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._token = Path()
-        self._quiet = contextlib.ExitStack()
-        self._quiet.enter_context(quiet_pillow())
 
     def open(self, settings: Settings, need: Need) -> str | Exception:
         """Make ready; the name of this machine, or what keeps it from working."""
@@ -64,7 +62,8 @@ class Worker:
     def run(self, spec: ShardSpec) -> ShardReport | Exception:
         crew = Crew(gate=ReadingGate(1), seen=self._seen, stop=self._stop)
         try:
-            report = run_shard(spec, crew)
+            with quiet_pillow():
+                report = run_shard(spec, crew)
         except Exception as error:
             return portable(error)
         return report if report.error is None else replace(report, error=portable(report.error))
