@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="Rounds of stages and job.")
     parser.add_argument("--quick", action="store_true", help="Few images and one round: to see that it runs.")
     parser.add_argument("--disk", action="store_true", help="Outputs beside the inputs, wherever that is.")
+    parser.add_argument("--job", choices=["encode", "denoise"], help="One job.")
     parser.add_argument("--only", choices=list(LEAST), help="One kind of images.")
     arguments = parser.parse_args()
     rounds = 1 if arguments.quick else arguments.rounds
@@ -74,6 +75,8 @@ def main() -> None:
         costs: dict[str, Any] = {}
         for what, folder, bundles in contestants(work, quick=arguments.quick, only=arguments.only):
             for job, bundle in bundles.items():
+                if arguments.job not in (None, job):
+                    continue
                 figures = [one_round(job, folder, bundle, Path(out, "out")) for _ in range(rounds)]
                 title = f"{what}, {job}"
                 seconds[title] = [figure["job"] for figure in figures]
@@ -154,8 +157,10 @@ def stages(job: str, folder: str, bundle: str) -> dict[str, float]:
     sources = sources[start:] + sources[:start]
     batch = auto_batch_size(geometry)
     spent = dict.fromkeys(STAGES, 0.0)
-    images, began = 0, time.perf_counter()
     with quiet_pillow():
+        # The first batch pays for imports.
+        one_batch(job, sources[:batch], contents, geometry, codec, role, dict.fromkeys(STAGES, 0.0))
+        images, began = 0, time.perf_counter()
         while time.perf_counter() - began < 3 * _LONG_ENOUGH or images < batch:
             some = [sources[(images + number) % len(sources)] for number in range(batch)]
             one_batch(job, some, contents, geometry, codec, role, spent)

@@ -1,7 +1,8 @@
 """Whether the memory of a job grows with its folder: the peak over 10,000 images and over 100,000.
 
-Every job runs in a process of its own, with its worker processes; the peak is the sum of theirs, sampled every tenth
-of a second. The images are hard links to the embedded digits, in folders of 1,000 and in one flat folder.
+Every job runs in a process of its own, once with threads and once with worker processes, so that both runs have the
+same; the peak is the sum of what each of its processes had at most (VmHWM, so on Linux). The images are hard links to
+the embedded digits, in folders of 1,000 (threads) and in one flat folder (worker processes).
 
     python benchmarks/memory.py
     python benchmarks/memory.py --quick         a tenth of them, to see that it runs
@@ -10,6 +11,7 @@ of a second. The images are hard links to the embedded digits, in folders of 1,0
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -40,13 +42,13 @@ def main() -> None:
         work = Path(name)
         digits = write_digits(work / "digits", 1_000)
         bundle = train(work / "bundle", ["--variant", "mlp-32"]).path
-        for layout, a_folder in (("folders", 1_000), ("flat", 10**9)):
+        for layout, a_folder, processes in (("folders", 1_000, "never"), ("flat", 10**9, "always")):
             for images in (few, 10 * few):
                 links(digits, work / f"{layout}-{images}", images, a_folder)
             for job in ("encode", "reconstruct"):
                 for images in (few, 10 * few):
                     title = f"{job}, {layout}, {images:,}"
-                    peaks[title], took = peak(job, work / f"{layout}-{images}", bundle, work / "out")
+                    peaks[title], took = peak(job, work / f"{layout}-{images}", bundle, work / "out", processes)
                     seconds[title] = [took]
                     print(f"{title}: {peaks[title]:.0f} MB, {took:.1f} s", file=sys.stderr)
                 grown = peaks[f"{job}, {layout}, {10 * few:,}"] - peaks[f"{job}, {layout}, {few:,}"]
@@ -64,25 +66,43 @@ def links(digits: Path, folder: Path, images: int, a_folder: int) -> None:
         os.link(originals[number % len(originals)], place / f"{number:07d}.png")
 
 
-def peak(job: str, folder: Path, bundle: Path, out: Path) -> tuple[float, float]:
+def peak(job: str, folder: Path, bundle: Path, out: Path, processes: str) -> tuple[float, float]:
     """The peak of memory in MB (resident, all processes of the job), and the seconds."""
     shutil.rmtree(out, ignore_errors=True)
-    words = [str(COMMAND), job, str(folder), "--out", str(out), "--bundle", str(bundle), "--json"]
+    words = [
+        str(COMMAND),
+        job,
+        str(folder),
+        "--out",
+        str(out),
+        "--bundle",
+        str(bundle),
+        "--json",
+        "--processes",
+        processes,
+    ]
     began = time.perf_counter()
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    watched, most = psutil.Process(process.pid), 0
+    watched, most = psutil.Process(process.pid), dict[int, int]()
     while process.poll() is None:
-        try:
-            family = [watched, *watched.children(recursive=True)]
-            most = max(most, sum(one.memory_info().rss for one in family))
-        except psutil.NoSuchProcess:
-            pass
-        time.sleep(0.1)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for one in (watched, *watched.children(recursive=True)):
+                most[one.pid] = max(most.get(one.pid, 0), high_water(one.pid))
+        time.sleep(0.05)
     assert process.stdout is not None
     summary = json.loads(process.stdout.read())
     if process.returncode:
         sys.exit(f"{' '.join(words)} ended with {process.returncode}: {summary}")
-    return most / 2**20, time.perf_counter() - began
+    return sum(most.values()) / 2**20, time.perf_counter() - began
+
+
+def high_water(pid: int) -> int:
+    """Bytes that a process has had at most."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
 
 
 if __name__ == "__main__":
