@@ -15,10 +15,15 @@ from aedeploy.jobs.spec import Member, Origin, Settings, Source
 def job_settings(output: Path, job: str = "reconstruct", **changes: Any) -> Settings:
     """The settings of a job that writes into the folder ``output``, which exists from now on."""
     output.mkdir(parents=True, exist_ok=True)
+    return settings_of(job, str(output), **changes)
+
+
+def settings_of(job: str, output: str = "out", **changes: Any) -> Settings:
+    """The settings of a job that writes nothing."""
     values: dict[str, Any] = {
         "job": job,
         "origin": Origin(kind="folder", location="in"),
-        "output": str(output),
+        "output": output,
         "bundle": "tiny",
         "bundle_digest": "d",
         "graph_sha256": "g",

@@ -30,7 +30,7 @@ class Origin:
     location: str  # what that module reads: an absolute path, a pattern or a URL
 
 
-# Sources and members are tuples: there are a million of them, and they travel between processes in a tenth of the time.
+# Sources and members are tuples: there are a million of them, and they travel between processes in half the time.
 
 
 class Source(NamedTuple):

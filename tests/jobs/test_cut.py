@@ -6,27 +6,16 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import pytest
+from sink_rows import settings_of
 
 from aedeploy.errors import ConfigError
 from aedeploy.jobs.cut import CHANGED, WINDOW, Cutter, free_numbers
 from aedeploy.jobs.known import Known
 from aedeploy.jobs.ledger import WHOLE, Part, Record, Shard, packed
 from aedeploy.jobs.sources import Group
-from aedeploy.jobs.spec import Failure, Member, Origin, Settings, ShardSpec, Source
+from aedeploy.jobs.spec import Failure, Member, ShardSpec, Source
 
-SETTINGS = Settings(
-    job="encode",
-    origin=Origin(kind="folder", location="in"),
-    output="out",
-    bundle="b",
-    bundle_digest="d",
-    graph_sha256=None,
-    backend="onnxruntime",
-    model_format=None,
-    pixels="float32",
-    device="cpu",
-    allow_failed=False,
-)
+SETTINGS = settings_of("encode")
 
 
 def source(number: int, stamp: int = 1) -> Source:

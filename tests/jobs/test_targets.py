@@ -7,25 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sink_rows import settings_of
 
 from aedeploy.jobs.outputs import image_output
 from aedeploy.jobs.sources import Group
-from aedeploy.jobs.spec import Origin, Settings, Source
+from aedeploy.jobs.spec import Source
 from aedeploy.jobs.targets import Targets
 
-SETTINGS = Settings(
-    job="reconstruct",
-    origin=Origin(kind="folder", location="in"),
-    output="out",
-    bundle="b",
-    bundle_digest="d",
-    graph_sha256=None,
-    backend="onnxruntime",
-    model_format=None,
-    pixels="float32",
-    device="cpu",
-    allow_failed=False,
-)
+SETTINGS = settings_of("reconstruct")
 
 
 def group(*paths: str, closed: bool, folders: frozenset[str] = frozenset()) -> Group:
