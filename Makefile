@@ -10,21 +10,29 @@ STAMP := $(VENV)/.installed
 # There while an install runs: what an interrupted one leaves behind is not trusted.
 UNFINISHED := $(VENV)/.installing
 
-.PHONY: help demo test test-slow check bench results parity docs clean
+.PHONY: help demo test test-slow check embed-tools embed-test bench results parity docs clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(STAMP)  ## the whole chain on embedded real data: train, export, parity, a folder of images
 	@$(BIN)/aedeploy demo
 
 # As many processes as cores, of one thread each: threads of two that train at once wait for one another. A file's
 # tests stay together, since they share what was trained for them.
-test: $(STAMP)  ## the test suite
+test: $(STAMP) embed-tools  ## the test suite
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
 test-slow: $(STAMP)  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow || { [ $$? -eq 5 ] && echo "No test is marked slow."; }
+
+embed-tools:  ## Debian and npm packages for the tests of embedded programs, where they can be had
+	@sh tests/embed/install_tools.sh
+
+embed-test: $(STAMP) embed-tools  ## every target of `aedeploy embed`, built and run; the figures into docs/embedding.md
+	@mkdir -p build && rm -f build/embedding.jsonl
+	@AEDEPLOY_EMBED_FIGURES="$(CURDIR)/build/embedding.jsonl" $(BIN)/python -m pytest tests/embed
+	@$(BIN)/python docs/embedding_table.py build/embedding.jsonl docs/embedding.md
 
 check: $(STAMP)  ## lint, format, types, layers
 	$(BIN)/ruff check
@@ -45,8 +53,8 @@ parity: $(STAMP)  ## every recipe in every format against PyTorch, into docs/par
 docs: $(STAMP)  ## docs/commands.md and docs/bundle.schema.json, from the code
 	@$(BIN)/python docs/generate.py
 
-clean:  ## remove .venv, caches and build products; bundles stay
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+clean:  ## remove .venv, .tools, caches and build products; bundles stay
+	rm -rf $(VENV) .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt

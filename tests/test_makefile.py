@@ -36,6 +36,9 @@ def checkout(tmp_path: Path) -> Path:
     folder.mkdir()
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
+    tools = folder / "tests" / "embed" / "install_tools.sh"
+    tools.parent.mkdir(parents=True)
+    tools.write_text("touch tools-asked-for\n")
     stand_in = tmp_path / "my python"
     stand_in.write_text(STAND_IN)
     stand_in.chmod(0o755)
@@ -69,6 +72,7 @@ def test_the_first_run_installs_the_tested_versions_and_the_second_nothing(check
     assert first[1].endswith("-c constraints.txt -e .[train,dev,openvino]")
     tests = "-m pytest -m not slow --numprocesses auto --dist loadfile"
     assert first[2:] == [tests]
+    assert (checkout / "tools-asked-for").exists()
     assert make(checkout).returncode == 0
     assert asked(checkout) == [tests]
 
@@ -113,7 +117,7 @@ def test_a_python_without_its_venv_package_is_said_so(checkout: Path) -> None:
 def test_help_lists_every_target_and_installs_nothing(checkout: Path) -> None:
     done = make(checkout, "help")
     assert asked(checkout) == []
-    for target in ("demo", "test", "check", "bench", "test-slow", "docs", "clean"):
+    for target in ("demo", "test", "check", "bench", "test-slow", "embed-tools", "embed-test", "docs", "clean"):
         assert f"make {target}" in done.stdout
 
 
@@ -121,7 +125,7 @@ def test_clean_keeps_bundles(checkout: Path) -> None:
     make(checkout)
     (checkout / "artifacts" / "mine").mkdir(parents=True)
     for name in ("aedeploy", "tests", "benchmarks", "docs", "examples"):
-        (checkout / name / "__pycache__").mkdir(parents=True)
+        (checkout / name / "__pycache__").mkdir(parents=True, exist_ok=True)
     assert make(checkout, "clean").returncode == 0
     assert not (checkout / ".venv").exists()
     assert not (checkout / "aedeploy" / "__pycache__").exists()

@@ -10,9 +10,11 @@ import typer
 from aedeploy import __version__
 from aedeploy.cli import (
     bench,
+    conform,
     decode,
     demo,
     denoise,
+    embed,
     encode,
     evaluate,
     export,
@@ -59,6 +61,8 @@ app.command("sweep")(sweep.sweep)
 app.command("export")(export.export)
 app.command("parity")(parity.parity)
 app.command("verify")(verify.verify)
+app.command("embed")(embed.embed)
+app.command("conform", cls=conform.ConformCommand)(conform.conform)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
 app.command("bench")(bench.bench)

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 Rows = list[dict[str, str]]
 
 _FORMATS = "aedeploy.export.formats"
+_TARGETS = "aedeploy.embed.targets"
 
 
 @reporting
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help="variants, formats, backends or data. Default: all of them.")
+        str | None, typer.Argument(help="variants, formats, backends, targets or data. Default: all of them.")
     ] = None,
     *,
     json_: Json = False,
@@ -30,14 +31,14 @@ def list_(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """List the variants, formats, backends or data there are.
+    """List the variants, formats, backends, targets or data there are.
 
     Example:
 
         aedeploy list variants
     """
     output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
-    listings = {"variants": _variants, "formats": _formats, "backends": _backends, "data": _data}
+    listings = {"variants": _variants, "formats": _formats, "backends": _backends, "targets": _targets, "data": _data}
     if kind is not None and kind not in listings:
         raise UnknownNameError("list", kind, listings)
     chosen = {name: listing() for name, listing in listings.items() if kind in (None, name)}
@@ -99,6 +100,18 @@ def _installed(backend: str) -> str:
     except MissingDependencyError as error:
         return f"no: pip install 'aedeploy[{error.extra}]'"
     return "yes"
+
+
+def _targets() -> Rows:
+    from aedeploy.names import literals_in, summaries_in
+
+    rows = []
+    for name, summary in summaries_in(_TARGETS).items():
+        known = literals_in(_TARGETS, name)
+        formats = known["FORMATS"]
+        assert isinstance(formats, tuple)
+        rows.append({"name": name, "summary": summary, "runs": ", ".join(formats), "needs": str(known["NEEDS"])})
+    return rows
 
 
 def _data() -> Rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from math import isinf
@@ -12,6 +12,7 @@ import numpy as np
 
 from aedeploy.bundle import Bundle, GraphRecord
 from aedeploy.bundle.golden import GoldenCase, load_golden
+from aedeploy.bundle.manifest import Role
 from aedeploy.errors import AedeployError, IntegrityError
 from aedeploy.parity.compare import Comparison
 from aedeploy.parity.decisions import OtherChoice, compare_all, rows_decided_otherwise
@@ -19,7 +20,11 @@ from aedeploy.parity.overall import overall
 from aedeploy.parity.tolerances import Tolerances, tolerances_of
 from aedeploy.runtime.codec import in_bytes
 from aedeploy.runtime.open import is_runnable, open_graph
+from aedeploy.runtime.program import SkippedError
 from aedeploy.runtime.runner import GraphRunner
+
+#: Opens the runner of a role.
+OpenRole = Callable[[Role], GraphRunner]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,27 +99,38 @@ def _subject(graph: GraphRecord) -> str:
 
 
 def _golden(bundle: Bundle, graph: GraphRecord, golden: list[GoldenCase]) -> Iterator[VerifyResult]:
+    if graph.parity == "failed":
+        yield _found(graph, False, "its parity check failed when it was exported")
+    elif not is_runnable(graph.format):
+        yield _found(graph, None, f"not run: nothing installed here runs {graph.format}")
+    else:
+        yield from golden_results(
+            bundle, graph, golden, lambda role: open_graph(bundle, role, format=graph.format, pixels=graph.pixels)
+        )
+
+
+def golden_results(
+    bundle: Bundle, graph: GraphRecord, golden: list[GoldenCase], open_role: OpenRole
+) -> Iterator[VerifyResult]:
+    """A graph's golden vectors through whatever ``open_role`` opens for a role, by the graph's own tolerances."""
     if graph.pixels == "uint8":
         golden = [_of_bytes(case) for case in golden]
     cases = [case for case in golden if case.role == graph.role]
 
-    def found(passed: bool | None, reason: str | None) -> VerifyResult:
-        return VerifyResult(check="golden", subject=_subject(graph), passed=passed, reason=reason)
-
-    if graph.parity == "failed":
-        yield found(False, "its parity check failed when it was exported")
-        return
     if not cases:
-        yield found(False, f"the bundle has no golden vectors for the {graph.role}")
-        return
-    if not is_runnable(graph.format):
-        yield found(None, f"not run: nothing installed here runs {graph.format}")
+        yield _found(graph, False, f"the bundle has no golden vectors for the {graph.role}")
         return
     try:
-        with open_graph(bundle, graph.role, format=graph.format, pixels=graph.pixels) as runner:
-            yield from _GraphCheck(bundle, graph, runner, golden).results(cases)
+        with open_role(graph.role) as runner:
+            yield from _GraphCheck(bundle, graph, runner, golden, open_role).results(cases)
+    except SkippedError as error:
+        yield _found(graph, None, f"skipped: {error}")
     except AedeployError as error:
-        yield found(False, str(error))
+        yield _found(graph, False, str(error))
+
+
+def _found(graph: GraphRecord, passed: bool | None, reason: str | None) -> VerifyResult:
+    return VerifyResult(check="golden", subject=_subject(graph), passed=passed, reason=reason)
 
 
 def _of_bytes(case: GoldenCase) -> GoldenCase:
@@ -125,8 +141,15 @@ def _of_bytes(case: GoldenCase) -> GoldenCase:
 class _GraphCheck:
     """The golden vectors through one opened graph."""
 
-    def __init__(self, bundle: Bundle, graph: GraphRecord, runner: GraphRunner, golden: list[GoldenCase]) -> None:
-        self._bundle, self._graph, self._runner, self._golden = bundle, graph, runner, golden
+    def __init__(
+        self,
+        bundle: Bundle,
+        graph: GraphRecord,
+        runner: GraphRunner,
+        golden: list[GoldenCase],
+        open_role: OpenRole,
+    ) -> None:
+        self._graph, self._runner, self._golden, self._open_role = graph, runner, golden, open_role
         # Those by which parity judged it: golden images are real ones.
         self._tolerances: Tolerances = tolerances_of(graph.format, graph.tolerances).on("golden")
         # Then one bound is for all calls, and no single one fails.
@@ -190,13 +213,10 @@ class _GraphCheck:
             return None
         if not np.array_equal(case.inputs["image"], whole.inputs["image"]):
             return None
-        graph = self._graph
         with ExitStack() as stack:
             try:
-                encoder, decoder = (
-                    stack.enter_context(open_graph(self._bundle, role, format=graph.format, pixels=graph.pixels))
-                    for role in ("encoder", "decoder")
-                )
+                encoder = stack.enter_context(self._open_role("encoder"))
+                decoder = stack.enter_context(self._open_role("decoder"))
                 codes = encoder.run(case.inputs)
                 if set(codes) != set(case.outputs):
                     return None

@@ -1,0 +1,114 @@
+"""What a program must know of a bundle, as plain values: every target writes them as constants of its language."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from aedeploy.bundle import Bundle, FileRecord, GraphRecord, TensorSpec
+from aedeploy.bundle.golden import GoldenCase, load_golden
+from aedeploy.bundle.manifest import ROLES
+from aedeploy.errors import IntegrityError
+from aedeploy.parity.tolerances import Tolerances, kind_of, tolerances_of
+
+#: Of the dictionary's form; a program that was generated does not care, what reads it does.
+CONTRACT_VERSION = 1
+
+#: Where a program has its graphs and golden vectors.
+MODEL_FOLDER = "model"
+
+Contract = dict[str, Any]
+
+
+def contract_of(bundle: Bundle, graphs: Sequence[GraphRecord]) -> Contract:
+    """The contract of a program that has those graphs of a bundle, all of one format; JSON can hold it.
+
+    Raises:
+        IntegrityError: the golden file is not the bundle's, or has no case of one of the graphs.
+    """
+    manifest = bundle.manifest
+    cases = load_golden(bundle.file(manifest.golden))
+    recipe = manifest.recipe
+    return {
+        "version": CONTRACT_VERSION,
+        "bundle": {
+            "name": bundle.name,
+            "digest": manifest.digest,
+            "recipe": str(recipe.get("name") or "own model"),
+            "summary": str(recipe.get("summary") or ""),
+            "source": str(recipe.get("source") or ""),
+        },
+        "image": manifest.image.model_dump(
+            mode="json",
+            include={"channels", "mode", "height", "width", "dynamic_size", "multiple_of", "minimum"},
+        ),
+        "latent": _latent(bundle, cases),
+        "denoises": manifest.denoises,
+        "noise_sigma": _noise_sigma(recipe.get("corruption")),
+        "format": graphs[0].format,
+        "graphs": [_graph(graph) for graph in graphs],
+        "golden": {**_file(manifest.golden), "cases": _cases(bundle, graphs, cases)},
+    }
+
+
+def model_file(record: FileRecord) -> str:
+    """Where a program has a file of the bundle."""
+    return f"{MODEL_FOLDER}/{PurePosixPath(record.path).name}"
+
+
+def _latent(bundle: Bundle, cases: Sequence[GoldenCase]) -> Contract | None:
+    latent = bundle.manifest.latent
+    if latent is None:
+        return None
+    # The manifest may name dimensions that depend on the image's size: the golden ones are of the model's own.
+    shape = next((case.inputs["latent"].shape[1:] for case in cases if case.role == "decoder"), latent.shape)
+    return {**latent.model_dump(mode="json"), "shape": list(shape)}
+
+
+def _noise_sigma(corruption: Any) -> float | None:
+    """The most gaussian noise that a model was trained to remove, of values in [0, 1]."""
+    sigma = corruption.get("gaussian", {}).get("sigma") if isinstance(corruption, dict) else None
+    if isinstance(sigma, (list, tuple)):
+        sigma = max(sigma, default=None)
+    return float(sigma) if isinstance(sigma, (int, float)) else None
+
+
+def _graph(record: GraphRecord) -> Contract:
+    # Golden images are real ones.
+    tolerances = tolerances_of(record.format, record.tolerances).on("golden")
+    return {
+        "role": record.role,
+        **_file(record.file),
+        "data": None if record.data is None else _file(record.data),
+        "inputs": [_tensor(spec) for spec in record.inputs],
+        "outputs": [{**_tensor(spec), **_limits(spec.name, tolerances)} for spec in record.outputs],
+        "decisions": tolerances.decisions,
+    }
+
+
+def _file(record: FileRecord) -> Contract:
+    return {"file": model_file(record), "sha256": record.sha256, "bytes": record.bytes}
+
+
+def _tensor(spec: TensorSpec) -> Contract:
+    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}
+
+
+def _limits(output: str, tolerances: Tolerances) -> Contract:
+    if kind_of(output) == "indices":  # judged by how many agree
+        return {"absolute": None, "relative": 0.0, "norm": None, "psnr": None}
+    bound = tolerances.of(output)
+    return {"absolute": bound.absolute, "relative": bound.relative, "norm": bound.norm, "psnr": bound.psnr}
+
+
+def _cases(bundle: Bundle, graphs: Sequence[GraphRecord], cases: Sequence[GoldenCase]) -> list[Contract]:
+    roles = {graph.role for graph in graphs}
+    found = sorted((ROLES.index(case.role), case.batch) for case in cases if case.role in roles)
+    without = roles - {ROLES[role] for role, _ in found}
+    if without:
+        raise IntegrityError(
+            f"The bundle {bundle.name!r} has no golden vectors for its {' and '.join(sorted(without))}, so a program "
+            "could not prove itself: restore the bundle, or train again."
+        )
+    return [{"role": ROLES[role], "batch": batch} for role, batch in found]

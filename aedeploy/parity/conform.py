@@ -1,0 +1,193 @@
+"""Does a program, in whatever language, compute what the bundle's golden vectors say? See runtime/program.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aedeploy.bundle import Bundle
+from aedeploy.bundle.golden import load_golden
+from aedeploy.bundle.manifest import ROLES, Role
+from aedeploy.errors import AedeployError, BundleError, ConfigError
+from aedeploy.parity.verify import VerifyResult, golden_results
+from aedeploy.runtime.codec import Codec, load
+from aedeploy.runtime.program import ProgramProcess, ProgramRunner, SkippedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageResult:
+    """The latent that the program makes of an image file, against ours. Figures are None where there are none."""
+
+    path: str
+    passed: bool | None  # None: nothing was asked of it, or it could not be compared
+    reason: str | None = None
+    max_abs: float | None = None  # |the program's latent − ours|, the largest
+    peak: float | None = None  # |our latent|, the largest
+    otherwise: int | None = None  # indices that differ, of so many
+    decisions: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConformReport:
+    """What a program made of the golden vectors, and of image files; true when it is proven right."""
+
+    bundle: str
+    command: tuple[str, ...]
+    format: str
+    results: tuple[VerifyResult, ...]
+    images: tuple[ImageResult, ...] = ()
+
+    def __bool__(self) -> bool:
+        # Something must have been looked at: a program that skips everything has proven nothing.
+        return any(result.passed for result in self.results) and not self.failures()
+
+    def failures(self) -> list[str]:
+        failed = [f"{result.subject}: {result.reason}" for result in self.results if result.passed is False]
+        failed += [f"{image.path}: {image.reason}" for image in self.images if image.passed is False]
+        if not failed and not any(result.passed for result in self.results):
+            failed.append("the program skipped every graph, so nothing was proven")
+        return failed
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "bundle": self.bundle,
+            "command": list(self.command),
+            "format": self.format,
+            "passed": bool(self),
+            "results": [asdict(result) for result in self.results],
+            "images": [asdict(image) for image in self.images],
+        }
+
+
+def conform(
+    bundle: Bundle,
+    command: Sequence[str],
+    *,
+    format: str | None = None,
+    images: Sequence[Path] = (),
+    image_tolerance: float | None = None,
+    timeout: float = 60.0,
+) -> ConformReport:
+    """Feed the golden inputs of every graph to a program, and judge its answers as ``aedeploy verify`` judges ours.
+
+    Args:
+        command: the program and its arguments; it is started once for each graph, and once for the images.
+        format: of the graphs that the program computes: its tolerances are what judges. By default the first of the
+            bundle's of float32 images, the more exact ones first.
+        images: files that the program reads itself, where it can; its latents are held against ours.
+        image_tolerance: the largest difference of a latent that is allowed there; None: it is told, not judged.
+        timeout: seconds that an answer may take.
+
+    Raises:
+        ConfigError: there is no command.
+        BundleError: the bundle has no exported graph of float32 images, or none of that format.
+        IntegrityError: its golden file is not what the manifest says.
+    """
+    if not command:
+        raise ConfigError("There is no program to check: name it after --, such as  aedeploy conform -- ./program")
+    chosen = _format(bundle, format)
+    golden = load_golden(bundle.file(bundle.manifest.golden))
+    results: list[VerifyResult] = []
+    for role in ROLES:
+        if bundle.manifest.graph(role, chosen) is None:
+            continue
+        graph = bundle.graph(role, chosen)
+
+        def open_role(role: Role) -> ProgramRunner:
+            return ProgramRunner(bundle.graph(role, chosen), command, timeout=timeout)
+
+        results += golden_results(bundle, graph, golden, open_role)
+    read = _images(bundle, chosen, command, images, image_tolerance, timeout) if images else ()
+    return ConformReport(
+        bundle=bundle.name, command=tuple(command), format=chosen, results=tuple(results), images=tuple(read)
+    )
+
+
+def _format(bundle: Bundle, asked: str | None) -> str:
+    have = [graph.format for graph in bundle.manifest.graphs if graph.pixels == "float32"]
+    # Those that compute in less than float32 last: a program that is not said to use one is judged strictly.
+    have.sort(key=lambda name: (name in ("onnx-int8", "onnx-fp16"), name != "onnx", name))
+    if asked is not None and asked not in have:
+        has = ", ".join(dict.fromkeys(have)) or "none"
+        raise BundleError(f"Bundle {bundle.name!r} has no {asked} graph of float32 images (it has {has}).")
+    if not have:
+        raise BundleError(f"Bundle {bundle.name!r} has no exported graph of float32 images: run  aedeploy export")
+    return asked or have[0]
+
+
+def _images(
+    bundle: Bundle,
+    format: str,
+    command: Sequence[str],
+    images: Sequence[Path],
+    tolerance: float | None,
+    timeout: float,
+) -> Iterator[ImageResult]:
+    reference = load(bundle, format=format)
+    process: ProgramProcess | None = None
+    try:
+        for path in images:
+            try:
+                if process is None:
+                    process = ProgramProcess(command, timeout=timeout)
+                got = process.image(path.absolute())
+            except SkippedError as error:
+                yield ImageResult(path=str(path), passed=None, reason=f"skipped: {error}")
+                return  # one that reads no files reads none of the others
+            except AedeployError as error:
+                yield ImageResult(
+                    path=str(path), passed=False if _readable(reference, path) else None, reason=str(error)
+                )
+                if process is not None and not process.alive:
+                    process.close()
+                    process = None
+                continue
+            yield _compared(reference, path, got, tolerance)
+    finally:
+        if process is not None:
+            process.close()
+
+
+def _readable(reference: Codec, path: Path) -> bool:
+    """Whether we can read it: a program need not read what we cannot."""
+    try:
+        reference.encode([path])
+    except AedeployError:
+        return False
+    return True
+
+
+def _compared(reference: Codec, path: Path, got: dict[str, np.ndarray], tolerance: float | None) -> ImageResult:
+    try:
+        want = reference.encode_all([path])
+    except AedeployError as error:
+        return ImageResult(path=str(path), passed=None, reason=f"the program reads it, aedeploy does not: {error}")
+    latent = got.get("latent")
+    if latent is None or latent.shape != want["latent"].shape or latent.dtype != want["latent"].dtype:
+        has = "no latent" if latent is None else f"a latent {latent.dtype} {list(latent.shape)}"
+        return ImageResult(
+            path=str(path), passed=False, reason=f"it gave {has} where {list(want['latent'].shape)} float32 was due"
+        )
+    distance = float(np.abs(latent - want["latent"]).max(initial=0.0))
+    otherwise = decisions = None
+    if "indices" in want and "indices" in got and got["indices"].shape == want["indices"].shape:
+        otherwise, decisions = int(np.count_nonzero(got["indices"] != want["indices"])), want["indices"].size
+    finite = bool(np.isfinite(latent).all())
+    reason = None
+    if not finite:
+        reason = "its latent is not finite"
+    elif tolerance is not None and not distance <= tolerance:
+        reason = f"its latent is off by {distance:.1e}"
+    return ImageResult(
+        path=str(path),
+        passed=False if reason else None if tolerance is None else True,
+        reason=reason,
+        max_abs=distance if finite else None,
+        peak=float(np.abs(want["latent"]).max(initial=0.0)),
+        otherwise=otherwise,
+        decisions=decisions,
+    )
