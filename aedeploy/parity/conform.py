@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aedeploy.bundle import Bundle
-from aedeploy.bundle.golden import load_golden
+from aedeploy.bundle import Bundle, GraphRecord
+from aedeploy.bundle.golden import GoldenCase, load_golden
 from aedeploy.bundle.manifest import ROLES, Role
-from aedeploy.errors import AedeployError, BundleError, ConfigError
+from aedeploy.errors import AedeployError, BackendError, BundleError, ConfigError
 from aedeploy.parity.verify import VerifyResult, golden_results
 from aedeploy.runtime.codec import Codec, load
-from aedeploy.runtime.program import ProgramProcess, ProgramRunner, SkippedError
+from aedeploy.runtime.program import NotStartedError, Program, ProgramRunner, SkippedError, can_be_named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,12 @@ class ConformReport:
         return any(result.passed for result in self.results) and not self.failures()
 
     def failures(self) -> list[str]:
-        failed = [f"{result.subject}: {result.reason}" for result in self.results if result.passed is False]
+        # What is wrong with all graphs alike is said once.
+        roles: dict[str, dict[str, None]] = {}
+        for result in self.results:
+            if result.passed is False:
+                roles.setdefault(result.reason or "", {})[result.subject.rpartition(" ")[2]] = None
+        failed = [f"{', '.join(of)}: {reason}" for reason, of in roles.items()]
         failed += [f"{image.path}: {image.reason}" for image in self.images if image.passed is False]
         if not failed and not any(result.passed for result in self.results):
             failed.append("the program skipped every graph, so nothing was proven")
@@ -75,7 +80,7 @@ def conform(
     """Feed the golden inputs of every graph to a program, and judge its answers as ``aedeploy verify`` judges ours.
 
     Args:
-        command: the program and its arguments; it is started once for each graph, and once for the images.
+        command: the program and its arguments. It is started once, and again where it ended before its time.
         format: of the graphs that the program computes: its tolerances are what judges. By default the first of the
             bundle's of float32 images, the more exact ones first.
         images: files that the program reads itself, where it can; its latents are held against ours.
@@ -83,7 +88,8 @@ def conform(
         timeout: seconds that an answer may take.
 
     Raises:
-        ConfigError: there is no command.
+        ConfigError: there is no command, or it cannot be started.
+        NotStartedError: it cannot be started.
         BundleError: the bundle has no exported graph of float32 images, or none of that format.
         IntegrityError: its golden file is not what the manifest says.
     """
@@ -91,20 +97,50 @@ def conform(
         raise ConfigError("There is no program to check: name it after --, such as  aedeploy conform -- ./program")
     chosen = _format(bundle, format)
     golden = load_golden(bundle.file(bundle.manifest.golden))
+    # One that is not there is said once; one that does not speak the protocol is judged below.
+    with suppress(BackendError):
+        ProgramProcess(command, timeout=timeout).close()
     results: list[VerifyResult] = []
-    for role in ROLES:
-        if bundle.manifest.graph(role, chosen) is None:
-            continue
-        graph = bundle.graph(role, chosen)
-
-        def open_role(role: Role) -> ProgramRunner:
-            return ProgramRunner(bundle.graph(role, chosen), command, timeout=timeout)
-
-        results += golden_results(bundle, graph, golden, open_role)
-    read = _images(bundle, chosen, command, images, image_tolerance, timeout) if images else ()
+    read: list[ImageResult] = []
+    with Program(command, timeout=timeout) as program:
+        problem = _handshake(program, chosen)
+        if problem is None:
+            for role in ROLES:
+                if bundle.manifest.graph(role, chosen) is not None:
+                    results += _of_graph(bundle, bundle.graph(role, chosen), golden, program)
+            read += _images(bundle, chosen, program, images, image_tolerance)
+        else:
+            results.append(problem)
     return ConformReport(
         bundle=bundle.name, command=tuple(command), format=chosen, results=tuple(results), images=tuple(read)
     )
+
+
+def _handshake(program: Program, format: str) -> VerifyResult | None:
+    """Start the program; what is wrong if it speaks another protocol, or none."""
+    try:
+        _ = program.process
+    except NotStartedError:
+        raise
+    except BackendError as error:
+        return VerifyResult(check="golden", subject=f"{format} handshake", passed=False, reason=str(error))
+    return None
+
+
+def _of_graph(bundle: Bundle, graph: GraphRecord, golden: list[GoldenCase], program: Program) -> Iterator[VerifyResult]:
+    answered = False
+
+    def open_role(role: Role) -> ProgramRunner:
+        return ProgramRunner(bundle.graph(role, graph.format), program)
+
+    for result in golden_results(bundle, graph, golden, open_role):
+        if result.passed is None and answered:
+            # Else one could leave out what one gets wrong.
+            result = replace(
+                result, passed=False, reason=f"a graph is skipped whole, and this in part: {result.reason}"
+            )
+        answered = True
+        yield result
 
 
 def _format(bundle: Bundle, asked: str | None) -> str:
@@ -120,36 +156,26 @@ def _format(bundle: Bundle, asked: str | None) -> str:
 
 
 def _images(
-    bundle: Bundle,
-    format: str,
-    command: Sequence[str],
-    images: Sequence[Path],
-    tolerance: float | None,
-    timeout: float,
+    bundle: Bundle, format: str, program: Program, images: Sequence[Path], tolerance: float | None
 ) -> Iterator[ImageResult]:
+    if not images:
+        return
     reference = load(bundle, format=format)
-    process: ProgramProcess | None = None
-    try:
-        for path in images:
-            try:
-                if process is None:
-                    process = ProgramProcess(command, timeout=timeout)
-                got = process.image(path.absolute())
-            except SkippedError as error:
-                yield ImageResult(path=str(path), passed=None, reason=f"skipped: {error}")
-                return  # one that reads no files reads none of the others
-            except AedeployError as error:
-                yield ImageResult(
-                    path=str(path), passed=False if _readable(reference, path) else None, reason=str(error)
-                )
-                if process is not None and not process.alive:
-                    process.close()
-                    process = None
-                continue
-            yield _compared(reference, path, got, tolerance)
-    finally:
-        if process is not None:
-            process.close()
+    for path in images:
+        if not can_be_named(path.absolute()):
+            reason = "its name has a line break or is not Unicode: the protocol has no place for it"
+            yield ImageResult(path=str(path), passed=None, reason=reason)
+            continue
+        try:
+            got = program.process.image(path.absolute())
+        except SkippedError as error:
+            yield ImageResult(path=str(path), passed=None, reason=f"skipped: {error}")
+            return  # one that reads no files reads none of the others
+        except AedeployError as error:
+            readable = _readable(reference, path)
+            yield ImageResult(path=str(path), passed=False if readable else None, reason=str(error))
+            continue
+        yield _compared(reference, path, got, tolerance)
 
 
 def _readable(reference: Codec, path: Path) -> bool:

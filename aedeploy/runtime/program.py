@@ -13,10 +13,13 @@ A tensor is a line ``tensor NAME DTYPE RANK D0 …`` and then its values, row by
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from time import monotonic
@@ -25,7 +28,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from aedeploy.bundle import GraphRecord
-from aedeploy.errors import BackendError
+from aedeploy.errors import BackendError, ConfigError
 from aedeploy.runtime.runner import Arrays, RunnerLifetime, check_inputs
 
 #: The version of the protocol that this release speaks.
@@ -33,10 +36,15 @@ PROTOCOL = 1
 
 _DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "int64": np.dtype("<i8"), "uint8": np.dtype("u1")}
 _MOST_LINE = 4096  # bytes
-_MOST_TENSOR = 2**30  # bytes
+_MOST_TENSOR = 2**28  # bytes
 _MOST_TENSORS = 16
 _MOST_RANK = 8
 _CHUNK = 2**16
+_MOST_SAID = 300  # characters of a program's own message
+
+
+class NotStartedError(BackendError):
+    """There is no such program, or it is none that this machine runs."""
 
 
 class SkippedError(BackendError):
@@ -46,21 +54,23 @@ class SkippedError(BackendError):
 class ProgramProcess(RunnerLifetime):
     """One started program. It reads and answers one request after the other; its stderr goes to ours.
 
-    Every wait is bounded: a program that says nothing for ``timeout`` seconds is ended.
+    Every wait is bounded: a program that says nothing for ``timeout`` seconds is ended, with what it started itself.
     """
 
     def __init__(self, command: Sequence[str], *, timeout: float) -> None:
         """Start it and agree on the protocol.
 
         Raises:
-            BackendError: it cannot be started, or does not speak the protocol.
+            NotStartedError: it cannot be started.
+            BackendError: it does not speak the protocol.
         """
-        self._timeout = timeout
+        self._timeout = min(timeout, threading.TIMEOUT_MAX)
         try:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            # A group of its own: what a script started has its stdout too, and is ended with it.
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise BackendError(f"{command[0]!r} cannot be started ({reason}): name a program after  --") from None
+            raise NotStartedError(f"{command[0]!r} cannot be started ({reason}): name a program after  --") from None
         # Bounded: a program that floods its stdout waits, and memory does not grow.
         self._chunks: queue.Queue[bytes] = queue.Queue(maxsize=64)
         self._pending = bytearray()
@@ -94,9 +104,7 @@ class ProgramProcess(RunnerLifetime):
         return self._asked(b"".join(parts))
 
     def image(self, path: Path) -> Arrays:
-        """What the encoder makes of an image file that the program reads; raises as :meth:`run` does."""
-        if "\n" in str(path):
-            raise SkippedError("its name has a line break, for which the protocol has no place")
+        """The encoder's outputs for an image file that :func:`can_be_named`; raises as :meth:`run` does."""
         return self._asked(f"image {path}\n".encode())
 
     @property
@@ -115,9 +123,12 @@ class ProgramProcess(RunnerLifetime):
         try:
             self._process.wait(timeout=min(5.0, self._timeout))
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._reader.join(timeout=5.0)
+            self._kill()
+        self._reader.join(timeout=1.0)
+        if self._reader.is_alive():
+            # It ended, and left something behind that still has its stdout.
+            self._kill()
+            self._reader.join(timeout=5.0)
         if self._process.stdout is not None and not self._reader.is_alive():
             self._process.stdout.close()
 
@@ -126,9 +137,9 @@ class ProgramProcess(RunnerLifetime):
         answer = self._line()
         kind, _, rest = answer.partition(" ")
         if kind == "error":
-            raise BackendError(f"the program answered with an error: {rest}")
+            raise BackendError(f"the program answered with an error: {rest[:_MOST_SAID]}")
         if kind == "skip":
-            raise SkippedError(rest or "the program skips it")
+            raise SkippedError(rest[:_MOST_SAID] or "the program skips it")
         if kind != "ok" or not rest.isdecimal() or int(rest) > _MOST_TENSORS:
             self._fail(f"the program answered {answer!r} where 'ok COUNT', 'error …' or 'skip …' was due")
         outputs: Arrays = {}
@@ -178,11 +189,15 @@ class ProgramProcess(RunnerLifetime):
         deadline = monotonic() + self._timeout
         while b"\n" not in self._pending:
             if len(self._pending) > _MOST_LINE:
-                self._fail(f"the program sent {bytes(self._pending[:40])!r}… where a line of the protocol was due")
+                break
             self._more(deadline)
-        line, _, rest = bytes(self._pending).partition(b"\n")
-        self._pending = bytearray(rest)
-        return line[:_MOST_LINE].decode(errors="replace").removesuffix("\r")
+        end = self._pending.find(b"\n", 0, _MOST_LINE)
+        if end < 0:
+            self._fail(f"the program sent {bytes(self._pending[:40])!r}… where a line of the protocol was due")
+        line = self._pending[:end].decode(errors="replace").removesuffix("\r")
+        del self._pending[: end + 1]
+        # What is shown to a person must not command a terminal.
+        return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
 
     def _exactly(self, size: int) -> bytes:
         deadline = monotonic() + self._timeout
@@ -228,23 +243,60 @@ class ProgramProcess(RunnerLifetime):
 
     def _fail(self, reason: str) -> NoReturn:
         """What it sends after this cannot be made sense of: it is ended."""
-        self._process.kill()
-        self._process.wait()
+        self._kill()
         raise BackendError(reason)
+
+    def _kill(self) -> None:
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        else:
+            self._process.kill()
+        self._process.wait()
+
+
+def can_be_named(path: Path) -> bool:
+    """Whether the protocol has a place for a file's name: it has no line break, and is Unicode."""
+    name = str(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\n" not in name
+
+
+class Program(RunnerLifetime):
+    """A program that runs once for all that it is asked, and is started again where it ended or had to be ended."""
+
+    def __init__(self, command: Sequence[str], *, timeout: float) -> None:
+        self._command = command
+        self._timeout = timeout
+        self._process: ProgramProcess | None = None
+
+    @property
+    def process(self) -> ProgramProcess:
+        """The running program; raises as :class:`ProgramProcess` does."""
+        if self._process is not None and not self._process.alive:
+            self.close()
+        if self._process is None:
+            self._process = ProgramProcess(self._command, timeout=self._timeout)
+        return self._process
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.close()
+            self._process = None
 
 
 class ProgramRunner(RunnerLifetime):
-    """One graph of a program, behind the GraphRunner protocol."""
+    """One graph of a program, behind the GraphRunner protocol. Whoever opened the program closes it."""
 
-    def __init__(self, record: GraphRecord, command: Sequence[str], *, timeout: float) -> None:
+    def __init__(self, record: GraphRecord, program: Program) -> None:
         self.inputs = record.inputs
         self.outputs = record.outputs
         self._role = record.role
-        self._process = ProgramProcess(command, timeout=timeout)
+        self._program = program
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
         check_inputs(self.inputs, inputs)
-        return self._process.run(self._role, inputs)
-
-    def close(self) -> None:
-        self._process.close()
+        return self._program.process.run(self._role, inputs)
