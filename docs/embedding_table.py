@@ -33,6 +33,8 @@ _LATENTS = ("latent", "logvar", "indices")
 
 def tables(rows: Sequence[dict[str, Any]]) -> str:
     """Markdown: what every runtime makes of the golden vectors, and of image files."""
+    resizes = [row for row in rows if "resize" in row]
+    rows = [row for row in rows if "target" in row]
     found = {(row["target"], row["kind"]): row for row in rows}
     targets = [target for target in TARGETS if any(key[0] == target for key in found)]
     lines = [
@@ -50,6 +52,8 @@ def tables(rows: Sequence[dict[str, Any]]) -> str:
         lines.append(f"| {_label(target)} | {' | '.join(cells)} |")
     if any(row["images"] for row in rows):
         lines += ["", *_files(found, targets)]
+    if resizes:
+        lines += ["", *_resizes(resizes)]
     return "\n".join(lines) + "\n"
 
 
@@ -101,6 +105,20 @@ def _file_cells(images: Sequence[dict[str, Any]]) -> str:
     same = sum(image["max_abs"] <= 1e-5 + 1e-5 * image["peak"] for image in photographs)
     shares = [_share(image) for image in photographs]
     return " | ".join([*cells, str(same), f"{median(shares):.2g} %", f"{max(shares):.2g} %"])
+
+
+def _resizes(rows: Sequence[dict[str, Any]]) -> list[str]:
+    photographs = len(rows[0]["shares"])
+    lines = [
+        f"What a platform's own resize would do instead: {photographs} photographs, grey and lossless, so that nothing "
+        f"else differs; the error of `{rows[0]['recipe']}`'s latent, of its largest value.",
+        "",
+        "| resize | median | largest |",
+        "|---|--:|--:|",
+    ]
+    for row in rows:
+        lines.append(f"| {row['resize']} | {100 * median(row['shares']):.2g} % | {100 * max(row['shares']):.2g} % |")
+    return lines
 
 
 def _share(image: dict[str, Any]) -> float:

@@ -9,6 +9,9 @@ from math import inf, log10, sqrt
 from aedeploy.parity.compare import Comparison
 from aedeploy.parity.tolerances import Tolerances, kind_of
 
+#: How much larger the squared error of few images may be than what is allowed of many.
+SLACK_OF_FEW = 2.0
+
 #: As many pixels may change whatever the share: where few were compared, one is a large one.
 _FEW_PIXELS = 2
 
@@ -29,9 +32,9 @@ class Overall:
         return None if self.psnr is None else self.changed / self.values
 
     def problem(self, tolerances: Tolerances, *, few: bool = False) -> str | None:
-        """What of it is beyond tolerance. Of ``few`` images the error may be twice what it is of many, in squares."""
+        """What of it is beyond tolerance. Of ``few`` images, such as golden ones, more may be: ``SLACK_OF_FEW``."""
         allowed = tolerances.of(self.output)
-        slack = 2.0 if few else 1.0
+        slack = SLACK_OF_FEW if few else 1.0
         if allowed.psnr is not None and self.psnr is not None and self.psnr < allowed.psnr - 10 * log10(slack):
             return (
                 f"{self.psnr:.1f} dB over all inputs is below the tolerance {allowed.psnr - 10 * log10(slack):.1f} dB"

@@ -47,6 +47,19 @@ def test_models_that_choose_and_models_of_any_size(recipe: str, bundles: dict[st
     assert found.returncode == 0, found.stdout + found.stderr
 
 
+def test_colour(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    from aedeploy.parity.conform import conform
+
+    folder = write_program("python", bundles["standardised-rgb"], tmp_path / "program").folder
+    assert run(folder, "self-test").returncode == 0
+    images = tmp_path / "images"
+    images.mkdir()
+    command = [sys.executable, str(folder / "main.py"), "conform"]
+    report = conform(bundles["standardised-rgb"], command, images=kinds_of_pixels(images), image_tolerance=5e-5)
+    assert report, report.failures()
+    assert all(image.passed for image in report.images)
+
+
 @pytest.mark.parametrize("format", ["ort", "onnx-fp16", "onnx-int8"])
 def test_other_formats(format: str, bundles: dict[str, Bundle], tmp_path: Path) -> None:
     from aedeploy.bundle import open_bundle
