@@ -88,7 +88,7 @@ def conform(
         timeout: seconds that an answer may take.
 
     Raises:
-        ConfigError: there is no command, or it cannot be started.
+        ConfigError: there is no command.
         NotStartedError: it cannot be started.
         BundleError: the bundle has no exported graph of float32 images, or none of that format.
         IntegrityError: its golden file is not what the manifest says.
@@ -97,9 +97,6 @@ def conform(
         raise ConfigError("There is no program to check: name it after --, such as  aedeploy conform -- ./program")
     chosen = _format(bundle, format)
     golden = load_golden(bundle.file(bundle.manifest.golden))
-    # One that is not there is said once; one that does not speak the protocol is judged below.
-    with suppress(BackendError):
-        ProgramProcess(command, timeout=timeout).close()
     results: list[VerifyResult] = []
     read: list[ImageResult] = []
     with Program(command, timeout=timeout) as program:

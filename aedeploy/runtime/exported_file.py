@@ -3,6 +3,7 @@
 .onnx, .ort   onnxruntime's metadata of a model
 .pt, .pt2     the extra file aedeploy.json in PyTorch's archive, a zip; no pickle is read
 .xml          OpenVINO's rt_info
+.param        the last line, behind ncnn's layers
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from aedeploy.bundle.manifest import Role
 from aedeploy.config import Config, describe
 from aedeploy.errors import AedeployError, BundleError
 from aedeploy.files import sha256_of
+from aedeploy.runtime.backends import ncnn
 from aedeploy.runtime.backends.onnxruntime import closed_options
 
 _PREFIX = "aedeploy."
@@ -164,6 +166,21 @@ def _of_openvino(path: Path) -> dict[str, str]:
     return found
 
 
+def _of_ncnn(path: Path) -> dict[str, str]:
+    """Read as a stream, a line at a time: whatever the file is, no more than one of them is in memory."""
+    marker = ncnn.METADATA.encode()
+    try:
+        with path.open("rb") as stream:
+            if stream.readline(_MOST_BYTES).strip() != ncnn.MAGIC.encode():
+                raise ValueError("it does not begin as ncnn's files do")
+            while line := stream.readline(_MOST_BYTES):
+                if line.startswith(marker):
+                    return _strings(json.loads(line.removeprefix(marker)))
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(path, str(error)) from None
+    return {}
+
+
 def _strings(found: object) -> dict[str, str]:
     if not isinstance(found, Mapping):
         return {}
@@ -181,4 +198,5 @@ _READERS: dict[str, Callable[[Path], dict[str, str]]] = {
     ".pt": _of_archive,
     ".pt2": _of_archive,
     ".xml": _of_openvino,
+    ".param": _of_ncnn,
 }

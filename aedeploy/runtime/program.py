@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from aedeploy.bundle import GraphRecord
-from aedeploy.errors import BackendError, ConfigError
+from aedeploy.errors import BackendError
 from aedeploy.runtime.runner import Arrays, RunnerLifetime, check_inputs
 
 #: The version of the protocol that this release speaks.
@@ -187,9 +187,7 @@ class ProgramProcess(RunnerLifetime):
 
     def _line(self) -> str:
         deadline = monotonic() + self._timeout
-        while b"\n" not in self._pending:
-            if len(self._pending) > _MOST_LINE:
-                break
+        while b"\n" not in self._pending and len(self._pending) <= _MOST_LINE:
             self._more(deadline)
         end = self._pending.find(b"\n", 0, _MOST_LINE)
         if end < 0:

@@ -18,8 +18,9 @@ run = CliRunner().invoke
 
 SOME = {
     "variants": {"ae", "mlp-32", "vae"},
-    "formats": {"exported-program", "onnx", "onnx-fp16", "onnx-int8", "openvino", "ort", "torchscript"},
-    "backends": {"eager", "exported-program", "onnxruntime", "openvino", "torchscript"},
+    "formats": {"exported-program", "ncnn", "onnx", "onnx-fp16", "onnx-int8", "openvino", "ort", "torchscript"},
+    "backends": {"eager", "exported-program", "ncnn", "onnxruntime", "openvino", "torchscript"},
+    "targets": {"cpp-libtorch", "cpp-onnx", "node", "python", "web"},
     "data": {"digits", "mnist", "fashion-mnist", "cifar10", "PATH"},
 }
 
@@ -73,6 +74,7 @@ def test_a_format_comes_with_its_file_what_runs_it_and_what_it_takes() -> None:
     rows = {row["name"]: row for row in json.loads(run(app, ["list", "formats", "--json"]).stdout)["formats"]}
     assert {(name, row["file"], row["runs it"], row["options"]) for name, row in rows.items()} == {
         ("exported-program", ".pt2", "exported-program", "–"),
+        ("ncnn", ".param", "ncnn", "–"),
         ("onnx", ".onnx", "onnxruntime", "--opset"),
         ("onnx-fp16", ".onnx", "onnxruntime", "--opset"),
         ("onnx-int8", ".onnx", "onnxruntime", "--opset, --calibration"),
@@ -90,7 +92,7 @@ def test_listing_formats_imports_nothing_that_writes_or_runs_them() -> None:
         "sys.argv[1:] = ['list', 'formats', '--json']\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code\n"
-        "assert not {'torch', 'onnx', 'openvino', 'onnxruntime'} & set(sys.modules)\n"
+        "assert not {'torch', 'onnx', 'openvino', 'ncnn', 'onnxruntime'} & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

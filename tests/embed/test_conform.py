@@ -101,6 +101,6 @@ def test_what_is_asked_wrongly(bundle: Bundle, program: list[str], tmp_path: Pat
 
 def test_a_program_that_cannot_be_started(bundle: Bundle, tmp_path: Path) -> None:
     found = command("conform", bundle.path, "--", tmp_path / "absent", "--flag")
-    assert found.returncode == 2
+    assert found.returncode == 1
     assert "cannot be started" in found.stderr
     assert "Traceback" not in found.stderr

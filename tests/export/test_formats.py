@@ -180,7 +180,7 @@ def test_each_file_says_what_it_is(exported: Bundle) -> None:
 def test_the_files_have_the_suffix_that_the_list_says(exported: Bundle) -> None:
     for record in exported.manifest.graphs:
         assert record.file.path.endswith(str(literals_in("aedeploy.export.formats", record.format)["SUFFIX"]))
-        assert (record.data is not None) == (record.format == "openvino")
+        assert (record.data is not None) == (record.format in ("openvino", "ncnn"))
 
 
 def test_inputs_and_outputs_stay_as_they_are_said_to_be(exported: Bundle) -> None:
