@@ -46,7 +46,9 @@ def conform(
     ] = None,
     image_tolerance: Annotated[
         float | None,
-        typer.Option(metavar="X", help="Fail where a latent of --images is further off. Default: it is told only."),
+        typer.Option(
+            metavar="X", min=0.0, help="Fail where a latent of --images is further off. Default: it is told only."
+        ),
     ] = None,
     format: Annotated[
         str | None,
@@ -86,7 +88,9 @@ def conform(
     for result in report.results:
         if result.passed is None:
             output.note(f"{result.subject}: {result.reason}")
-    well = f"The program conforms to bundle {found.name}: every golden vector agrees."
+    skipped = [result.subject.rpartition(" ")[2] for result in report.results if result.passed is None]
+    but = f" of what it does; not proven, for it skips it: {', '.join(skipped)}" if skipped else ""
+    well = f"The program conforms to bundle {found.name}: every golden vector agrees{but}."
     output.result(report.as_dict(), well if report else None)
     if not report:
         output.error(f"The program does not conform to bundle {found.name!r}: {'; '.join(report.failures()[:5])}.")

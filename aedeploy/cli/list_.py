@@ -122,8 +122,8 @@ def _data() -> Rows:
 
 
 def _table(title: str, rows: Rows) -> Table:
-    # A row is one line: the rest is in --json, and in docs/variants.md and docs/formats.md.
-    left_out = {"variants": "source", "formats": "summary"}.get(title)
+    # A row is one line: the rest is in --json, and in docs/variants.md, docs/formats.md and docs/embedding.md.
+    left_out = {"variants": "source", "formats": "summary", "targets": "needs"}.get(title)
     names = [name for name in rows[0] if name != left_out]
     table = columns(title, names)
     table.columns[0].no_wrap = True

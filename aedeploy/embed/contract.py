@@ -20,6 +20,9 @@ CONTRACT_VERSION = 1
 #: Where a program has its graphs and golden vectors.
 MODEL_FOLDER = "model"
 
+#: More noise than any image has.
+_MOST_SIGMA = 1e6
+
 Contract = dict[str, Any]
 
 
@@ -70,10 +73,13 @@ def _latent(bundle: Bundle, cases: Sequence[GoldenCase]) -> Contract | None:
 
 def _noise_sigma(corruption: Any) -> float | None:
     """The most gaussian noise that a model was trained to remove, of values in [0, 1]."""
-    sigma = corruption.get("gaussian", {}).get("sigma") if isinstance(corruption, dict) else None
-    if isinstance(sigma, (list, tuple)):
-        sigma = max(sigma, default=None)
-    return float(sigma) if isinstance(sigma, (int, float)) else None
+    gaussian = corruption.get("gaussian") if isinstance(corruption, dict) else None
+    sigma = gaussian.get("sigma") if isinstance(gaussian, dict) else None
+    sigmas = sigma if isinstance(sigma, list | tuple) else [sigma]
+    # To a bundle a recipe is free text: what is no standard deviation is left out.
+    return max(
+        (float(value) for value in sigmas if type(value) in (int, float) and 0 <= value <= _MOST_SIGMA), default=None
+    )
 
 
 def _graph(record: GraphRecord) -> Contract:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
@@ -51,10 +52,10 @@ def filled(text: bytes, program: Program) -> bytes:
     image, latent = contract["image"], contract["latent"]
     colour = "grey" if image["mode"] == "L" else "RGB"
     words = {
-        "BUNDLE": contract["bundle"]["name"],
+        "BUNDLE": _in_line(contract["bundle"]["name"]),
         "DIGEST": contract["bundle"]["digest"],
-        "RECIPE": contract["bundle"]["recipe"],
-        "SUMMARY": contract["bundle"]["summary"],
+        "RECIPE": _in_line(contract["bundle"]["recipe"]),
+        "SUMMARY": _in_line(contract["bundle"]["summary"]) or "A trained autoencoder",
         "IMAGE": f"{image['channels']} × {image['height']} × {image['width']}, {colour}",
         "LATENT": "none: the model cannot be cut" if latent is None else " × ".join(map(str, latent["shape"])),
         "MODE": image["mode"],
@@ -64,10 +65,14 @@ def filled(text: bytes, program: Program) -> bytes:
         "VERSION": __version__,
         "GRAPHS": _graphs(contract),
     }
-    found = text.decode()
-    for word, value in words.items():
-        found = found.replace(f"@{word}@", value)
-    return found.encode()
+    # All at once: what is put in is not looked through again.
+    return re.sub(f"@({'|'.join(words)})@", lambda found: words[found[1]], text.decode()).encode()
+
+
+def _in_line(text: str) -> str:
+    """Somebody's own words where a line of Markdown goes on after them: no line, code or tag begins or ends in them."""
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace("`", "'")
 
 
 def _graphs(contract: Contract) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -126,8 +126,8 @@ def _check_folder(folder: Path, bundle: Bundle, *, overwrite: bool) -> dict[str,
     """What an earlier call wrote into the folder, by path; refuses a folder in which something would be lost."""
     if folder.resolve().is_relative_to(bundle.path.resolve()):
         raise ConfigError(f"{folder} is in the bundle: choose a folder outside of it.")
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file: choose a folder.")
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder: choose another name.")
     if not folder.is_dir() or not any(folder.iterdir()):
         return {}
     if not overwrite:
@@ -135,11 +135,7 @@ def _check_folder(folder: Path, bundle: Bundle, *, overwrite: bool) -> dict[str,
             f"{folder} is not empty: choose a new folder (--overwrite replaces a program that was written there)."
         )
     written = _written(folder)
-    changed = sorted(
-        path
-        for path, digests in written.items()
-        if (folder / path).is_file() and sha256_of(folder / path) not in digests
-    )
+    changed = sorted(path for path, digests in written.items() if _occupied(folder / path, digests))
     if changed:
         named = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
         raise ConfigError(
@@ -170,7 +166,7 @@ def _write(folder: Path, files: Mapping[str, bytes], written: Mapping[str, list[
         _write_new(folder, files, digests, program)
         return
     for path in files:
-        if path not in written and (folder / path).exists() and sha256_of(folder / path) != digests[path]:
+        if path not in written and _occupied(folder / path, [digests[path]]):
             raise ConfigError(f"{folder / path} is not aedeploy's, and would be lost: move it, or choose a new folder.")
     # While files of both are there, either is ours: a call that was cut short can be made again.
     both = {
@@ -190,16 +186,28 @@ def _write(folder: Path, files: Mapping[str, bytes], written: Mapping[str, list[
     _mark(folder, {path: [digest] for path, digest in digests.items()}, program)
 
 
+def _occupied(path: Path, digests: Sequence[str]) -> bool:
+    """Whether there is something other than a file of one of those digests."""
+    return path.exists() and not (path.is_file() and sha256_of(path) in digests)
+
+
 def _write_new(folder: Path, files: Mapping[str, bytes], digests: Mapping[str, str], program: Program) -> None:
     """The whole folder, or nothing of it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".aedeploy-embed-", dir=folder.parent) as scratch:
+    # An empty folder stays the one that it is: it may be mounted, linked to, or where somebody's shell is.
+    place = folder if folder.is_dir() else folder.parent
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".aedeploy-embed-", dir=place) as scratch:
         new = Path(scratch) / "new"
         for path, content in files.items():
             (new / path).parent.mkdir(parents=True, exist_ok=True)
             (new / path).write_bytes(content)
         _mark(new, {path: [digest] for path, digest in digests.items()}, program)
-        os.replace(new, folder)
+        if place != folder:
+            os.replace(new, folder)
+            return
+        # The mark first: if this is cut short, --overwrite goes on.
+        for entry in sorted(new.iterdir(), key=lambda entry: entry.name != MARK_FILE):
+            os.replace(entry, folder / entry.name)
 
 
 def _mark(folder: Path, files: Mapping[str, list[str]], program: Program) -> None:

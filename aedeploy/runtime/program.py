@@ -140,7 +140,7 @@ class ProgramProcess(RunnerLifetime):
             raise BackendError(f"the program answered with an error: {rest[:_MOST_SAID]}")
         if kind == "skip":
             raise SkippedError(rest[:_MOST_SAID] or "the program skips it")
-        if kind != "ok" or not rest.isdecimal() or int(rest) > _MOST_TENSORS:
+        if kind != "ok" or not (rest.isascii() and rest.isdecimal()) or int(rest) > _MOST_TENSORS:
             self._fail(f"the program answered {answer!r} where 'ok COUNT', 'error …' or 'skip …' was due")
         outputs: Arrays = {}
         for _ in range(int(rest)):
@@ -154,7 +154,7 @@ class ProgramProcess(RunnerLifetime):
         line = self._line()
         words = line.split(" ")
         well = len(words) >= 4 and words[0] == "tensor" and words[2] in _DTYPES
-        well = well and all(word.isdecimal() and len(word) < 12 for word in words[3:])
+        well = well and all(word.isascii() and word.isdecimal() and len(word) < 12 for word in words[3:])
         if not well or int(words[3]) != len(words) - 4 or int(words[3]) > _MOST_RANK:
             self._fail(f"the program sent {line!r} where 'tensor NAME DTYPE RANK D0 …' was due")
         dtype, shape = _DTYPES[words[2]], tuple(map(int, words[4:]))

@@ -100,6 +100,7 @@ def test_what_goes_wrong_at_once_is_said_once(script: str, sentence: str, bundle
         ("echo", "the program answered '' where"),
         ("echo ok", "the program answered 'ok' where"),
         ("echo ok -1", "the program answered 'ok -1' where"),
+        ("echo ok \u0661", "the program answered 'ok \u0661' where"),
         ("echo ok 17", "the program answered 'ok 17' where"),
         (
             "echo ok 1; echo tensor latent",

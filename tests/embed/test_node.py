@@ -202,7 +202,7 @@ def test_the_protocol_survives_what_is_wrong(program: Path, bundles: dict[str, B
         (["decode", "words.json", "out.png"], 1, "words.json holds no latent of this model"),
         (["decode", "large.json", "out.png"], 1, "large.json holds no latent of this model"),
         (["decode", "fine.json", "out.jpg"], 1, "images are written as PNG"),
-        (["decode", "fine.json", "nowhere/out.png"], 1, "nowhere/out.png cannot be written"),
+        (["decode", "fine.json", "nowhere/out.png"], 1, "nowhere/out.png cannot be written: there is no such folder."),
     ],
 )
 def test_what_is_wrong_is_said(arguments: list[str], code: int, said: str, program: Path, tmp_path: Path) -> None:
@@ -222,6 +222,15 @@ def test_what_is_wrong_is_said(arguments: list[str], code: int, said: str, progr
     if code == 1:
         assert found.stderr.count("\n") == 1
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_latent_that_could_not_be_written_is_an_error(program: Path, tmp_path: Path) -> None:
+    Image.new("L", (28, 28), 77).save(tmp_path / "fine.png")
+    command = ["node", program / "main.js", "encode", tmp_path / "fine.png"]
+    with open("/dev/full", "wb") as full:
+        found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (found.returncode, found.stderr) == (1, "Error: ENOSPC: no space left on device, write.\n")
 
 
 def test_help(program: Path) -> None:

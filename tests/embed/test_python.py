@@ -225,16 +225,31 @@ def test_a_case_that_is_missing_is_a_failure(program: Path, bundles: dict[str, B
     ("arguments", "code", "said"),
     [
         (["encode", "absent.png"], 1, "absent.png"),
-        (["decode", "latent.json", "out.png"], 1, "shape"),
+        (["encode", "."], 1, "Error: .: Is a directory"),
+        (["decode", "absent.json", "out.png"], 1, "Error: absent.json: No such file or directory"),
+        (["decode", "broken.png", "out.png"], 1, "broken.png is not JSON: give it what encode printed"),
+        (["decode", "deep.json", "out.png"], 1, "deep.json is not JSON"),
+        (["decode", "short.json", "out.png"], 1, "short.json holds no latent of this model: nested lists of finite"),
+        (["decode", "ragged.json", "out.png"], 1, "ragged.json holds no latent of this model"),
+        (["decode", "words.json", "out.png"], 1, "words.json holds no latent of this model"),
+        (["decode", "large.json", "out.png"], 1, "large.json holds no latent of this model"),
+        (["decode", "nan.json", "out.png"], 1, "nan.json holds no latent of this model"),
+        (["decode", "other.json", "out.png"], 1, "other.json holds no latent of this model"),
         (["encode", "broken.png"], 1, "cannot identify"),
         (["fly"], 2, "invalid choice"),
         ([], 2, "required"),
     ],
 )
 def test_what_is_wrong_is_said(arguments: list[str], code: int, said: str, program: Path, tmp_path: Path) -> None:
-    (tmp_path / "latent.json").write_text('{"latent": [1, 2]}')
+    latents = {"short": [1, 2], "ragged": [1, [2]], "large": [1e39] * 32, "nan": [float("nan")] * 32}
+    for name, latent in {**latents, "words": ["1"] * 32}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({"latent": latent}))
+    (tmp_path / "other.json").write_text('{"indices": 1}')
+    (tmp_path / "deep.json").write_text("[" * 100_000)
     (tmp_path / "broken.png").write_bytes(b"not an image")
     command = [sys.executable, str(program / "main.py"), *arguments]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (found.returncode, "Traceback" in found.stderr) == (code, False)
     assert said in found.stderr
+    assert code == 2 or found.stderr.count("\n") == 1
+    assert not (tmp_path / "out.png").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -132,7 +133,7 @@ def test_folders_in_which_something_would_be_lost(bundle: Bundle, tmp_path: Path
     (tmp_path / "file").write_text("mine")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
-    refuse(["python", bundle.path, "--out", tmp_path / "file"], "is a file")
+    refuse(["python", bundle.path, "--out", tmp_path / "file"], "is no folder")
     refuse(["python", bundle.path, "--out", tmp_path / "full"], "is not empty")
     refuse(["python", bundle.path, "--out", tmp_path / "full", "--overwrite"], "aedeploy did not write")
     refuse(["python", bundle.path, "--out", bundle.path / "program"], "is in the bundle")
@@ -201,6 +202,48 @@ def test_an_overwrite_that_was_cut_short_can_be_made_again(
     monkeypatch.undo()
     write_program("python", other, folder, overwrite=True)
     assert content(write_program("python", other, tmp_path / "fresh").folder) == content(folder)
+
+
+def test_a_folder_that_is_empty_stays_the_one_that_it_is(bundle: Bundle, tmp_path: Path) -> None:
+    # It may be a mounted one, or where somebody's shell is.
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    before = (tmp_path / "empty").stat().st_ino
+    folder = write_program("python", bundle, tmp_path / "link").folder
+    assert (tmp_path / "empty").stat().st_ino == before
+    assert (tmp_path / "link").is_symlink()
+    assert content(folder) == content(write_program("python", bundle, tmp_path / "fresh").folder)
+
+
+def test_a_folder_is_filled_whole_or_not_at_all(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    whole = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name == "main.py":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    for folder in (tmp_path / "empty", tmp_path / "fresh"):
+        with pytest.raises(OSError, match="No space left"):
+            write_program("python", bundle, folder)
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny", "empty"}
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_overwrite_refuses_a_folder_in_the_place_of_a_file(bundle: Bundle, tmp_path: Path) -> None:
+    folder = write_program("python", bundle, tmp_path / "program").folder
+    (folder / "main.py").unlink()
+    (folder / "main.py").mkdir()
+    (folder / "index.js").mkdir()
+    with pytest.raises(ConfigError, match=r"main\.py in .* changed"):
+        write_program("python", bundle, folder, overwrite=True)
+    (folder / "main.py").rmdir()
+    with pytest.raises(ConfigError, match=r"index\.js is not aedeploy's"):
+        write_program("node", bundle, folder, overwrite=True)
 
 
 @pytest.mark.parametrize("path", ["../outside.txt", "/etc/passwd", ""])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -234,6 +235,122 @@ class TestOpenvino:
             [sys.executable, "-c", program, str(exported.path)], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("exported", ["ncnn"], indirect=True)
+class TestNcnn:
+    @pytest.fixture(autouse=True)
+    def _installed(self) -> None:
+        # Before the bundle is made, which needs both.
+        pytest.importorskip("ncnn")
+        pytest.importorskip("pnnx")
+
+    def test_it_computes_in_float32_although_its_default_may_be_less(self, exported: Bundle) -> None:
+        latent = np.random.default_rng(0).standard_normal((16, 32)).astype(np.float32) * 10
+        with open_graph(exported, "decoder", backend="eager") as reference:
+            want = reference.run({"latent": latent})["image"]
+        with open_graph(exported, "decoder", format="ncnn") as runner:
+            np.testing.assert_allclose(runner.run({"latent": latent})["image"], want, atol=1e-5)
+            options = runner._net.opt  # type: ignore[attr-defined]
+            on = {name for name in dir(options) if name.startswith("use_") and getattr(options, name) is True}
+        assert not [name for name in on if "fp16" in name or "bf16" in name or name == "use_vulkan_compute"]
+
+    def test_small_images_are_no_work_for_two_and_large_ones_are(
+        self, exported: Bundle, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with open_graph(exported, "encoder", format="ncnn", threads=2) as runner:
+            assert runner._net.opt.num_threads == 1  # type: ignore[attr-defined]
+        monkeypatch.setattr("aedeploy.runtime.backends.ncnn._WORTH_SHARING", 28 * 28)
+        for threads in (1, 2):
+            with open_graph(exported, "encoder", format="ncnn", threads=threads) as runner:
+                assert runner._net.opt.num_threads == threads  # type: ignore[attr-defined]
+
+    def test_no_batch_gives_none(self, exported: Bundle) -> None:
+        with open_graph(exported, "encoder", format="ncnn") as runner:
+            latent = runner.run({"image": np.zeros((0, 1, 28, 28), np.float32)})["latent"]
+        assert (latent.shape, latent.dtype) == ((0, 32), np.float32)
+
+    def test_the_callers_array_stays_as_it_is(self, exported: Bundle) -> None:
+        """ncnn has layers that work in place."""
+        image = np.random.default_rng(0).random((2, 1, 28, 28), np.float32)
+        kept = image.copy()
+        with open_graph(exported, "autoencoder", format="ncnn") as runner:
+            first = runner.run({"image": image})["reconstruction"]
+            before = first.copy()
+            runner.run({"image": 1.0 - image})
+        np.testing.assert_array_equal(image, kept)
+        np.testing.assert_array_equal(first, before)
+
+    def test_an_array_that_is_a_view_counts_as_it_reads(self, exported: Bundle) -> None:
+        view = np.random.default_rng(0).random((3, 28, 28, 1), np.float32).transpose(0, 3, 2, 1)[::-1]
+        with open_graph(exported, "encoder", format="ncnn") as runner:
+            got, want = runner.run({"image": view}), runner.run({"image": np.ascontiguousarray(view)})
+        np.testing.assert_array_equal(got["latent"], want["latent"])
+
+    def test_threads_may_share_a_runner(self, exported: Bundle) -> None:
+        images = np.random.default_rng(0).random((4, 8, 1, 28, 28), np.float32)
+        with open_graph(exported, "encoder", format="ncnn") as runner, ThreadPoolExecutor(4) as pool:
+            want = [runner.run({"image": batch})["latent"] for batch in images]
+            got = list(pool.map(lambda batch: runner.run({"image": batch})["latent"], images))
+        np.testing.assert_array_equal(got, want)
+
+    @pytest.mark.parametrize("content", [b"", b"not a graph", b"7767517\n", b"7767517\n0 0\n", b"\xff" * 1000])
+    def test_what_is_no_graph_is_an_error(self, exported: Bundle, content: bytes) -> None:
+        with pytest.raises(BackendError, match=r"ncnn cannot open graphs/ncnn/encoder\.param"):
+            open_graph(replaced(exported, "encoder", "ncnn", content), "encoder", format="ncnn")
+
+    def test_a_layer_that_this_release_has_not_is_named(self, exported: Bundle) -> None:
+        record = exported.graph("encoder", "ncnn")
+        content = (exported.path / record.file.path).read_bytes().replace(b"InnerProduct", b"OuterProduct")
+        with pytest.raises(BackendError, match="has no layer OuterProduct: install a newer one"):
+            open_graph(replaced(exported, "encoder", "ncnn", content), "encoder", format="ncnn")
+
+    def test_another_roles_graph_under_its_name_is_an_error(self, exported: Bundle) -> None:
+        decoder, record = exported.graph("decoder", "ncnn"), exported.graph("encoder", "ncnn")
+        swapped = exported.with_graphs([record.model_copy(update={"file": decoder.file, "data": decoder.data})])
+        with pytest.raises(BackendError, match="does not have the inputs and outputs of the manifest"):
+            open_graph(swapped, "encoder", format="ncnn")
+
+    def test_weights_that_end_too_soon_are_an_error(self, exported: Bundle) -> None:
+        record = exported.graph("encoder", "ncnn")
+        assert record.data is not None
+        path = exported.path / record.data.path
+        path.write_bytes(path.read_bytes()[:-4])
+        short = exported.with_graphs([record.model_copy(update={"data": record_file(exported.path, record.data.path)})])
+        with pytest.raises(BackendError, match="it is damaged, or its weights are another graph's"):
+            open_graph(short, "encoder", format="ncnn")
+
+    def test_altered_weights_are_refused(self, exported: Bundle) -> None:
+        record = exported.graph("encoder", "ncnn")
+        assert record.data is not None
+        path = exported.path / record.data.path
+        path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+        with pytest.raises(IntegrityError, match=r"encoder\.bin"):
+            open_graph(exported, "encoder", format="ncnn")
+
+    def test_an_output_of_another_shape_is_an_error(self, exported: Bundle) -> None:
+        record = exported.graph("encoder", "ncnn")
+        latent = record.outputs[0].model_copy(update={"shape": ("batch", 16)})
+        wrong = exported.with_graphs([record.model_copy(update={"outputs": (latent,)})])
+        with (
+            open_graph(wrong, "encoder", format="ncnn") as runner,
+            pytest.raises(BackendError, match=r"ncnn gave 'latent' as \[32\] an image, not as \[16\]"),
+        ):
+            runner.run({"image": np.zeros((1, 1, 28, 28), np.float32)})
+
+    def test_no_torch_is_imported(self, exported: Bundle) -> None:
+        program = (
+            "import sys, numpy\n"
+            "from aedeploy.bundle import open_bundle\n"
+            "from aedeploy.runtime.open import open_graph\n"
+            "with open_graph(open_bundle(sys.argv[1]), 'encoder', format='ncnn') as runner:\n"
+            "    runner.run({'image': numpy.zeros((1, 1, 28, 28), numpy.float32)})\n"
+            "assert not {'torch', 'pnnx', 'requests'} & set(sys.modules), sys.modules.keys()\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(exported.path)], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("exported", ["exported-program"], indirect=True)

@@ -50,6 +50,12 @@ def net(path: Path, metadata: dict[str, str], before: str = "") -> Path:
     return path
 
 
+def layers(path: Path, metadata: dict[str, str]) -> Path:
+    ours = f"aedeploy.json {json.dumps(metadata)}\n" if metadata else ""
+    path.write_text(f"7767517\n1 1\nInput in0 0 1 image\n{ours}")
+    return path
+
+
 @pytest.fixture(scope="module", params=["standardised-rgb", "vq-vae"])
 def everything(
     request: pytest.FixtureRequest, trained_bundles: dict[str, Bundle], tmp_path_factory: pytest.TempPathFactory
@@ -101,6 +107,11 @@ def test_openvino_structure_is_read_without_openvino(metadata: dict[str, str], t
     assert (found.role, found.recipe, found.versions) == ("autoencoder", {"name": "mine"}, {"torch": "2.9.0"})
 
 
+def test_ncnns_layers_are_read_without_ncnn(metadata: dict[str, str], tmp_path: Path) -> None:
+    found = read_exported_file(layers(tmp_path / "a.param", metadata))
+    assert (found.role, found.recipe, found.versions) == ("autoencoder", {"name": "mine"}, {"torch": "2.9.0"})
+
+
 def test_a_document_type_is_refused(metadata: dict[str, str], tmp_path: Path) -> None:
     bomb = '<!DOCTYPE net [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
     with pytest.raises(BundleError, match="document type"):
@@ -113,6 +124,7 @@ def test_a_file_without_our_metadata_says_so(tmp_path: Path) -> None:
         bundle.path / "graphs/onnx/encoder.onnx",
         archive(tmp_path / "a.pt2", "{}"),
         net(tmp_path / "a.xml", {}),
+        layers(tmp_path / "a.param", {}),
     ):
         with pytest.raises(BundleError, match="no aedeploy metadata"):
             read_exported_file(path)

@@ -154,4 +154,5 @@ def _number(value: object) -> str:
 
 def _text(text: str) -> str:
     """A literal of UTF-8. JSON's escapes are those of C++, once nothing is left that only JSON would escape."""
-    return json.dumps("".join(letter if letter.isprintable() else " " for letter in text), ensure_ascii=False)
+    literal = json.dumps("".join(letter if letter.isprintable() else " " for letter in text), ensure_ascii=False)
+    return literal.replace("??", r"?\?")  # what follows would be taken for a trigraph

@@ -1,4 +1,4 @@
-"""Node with onnxruntime-node and sharp, TypeScript types included."""
+"""Node: onnxruntime-node and sharp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python with onnxruntime, NumPy and Pillow alone, no aedeploy."""
+"""Python: onnxruntime, NumPy and Pillow."""
 
 from __future__ import annotations
 

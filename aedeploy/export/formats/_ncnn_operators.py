@@ -107,7 +107,7 @@ def _topk(values: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: b
     # [*shape, k, count]: 1.0 where an entry has that rank.
     picked = (1.0 - (rank.unsqueeze(-2) - _positions(k, -2, last.ndim + 1)).abs()).clamp(0.0, 1.0)
     best, at = ((picked * each.unsqueeze(-2)).sum(-1) for each in (last, _positions(count, -1, last.ndim)))
-    return _movedim(best, -1, dim), _movedim(at, -1, dim)
+    return torch.return_types.topk((_movedim(best, -1, dim), _movedim(at, -1, dim)))
 
 
 def _scatter(into: Tensor, dim: int, index: Tensor, source: Tensor | float) -> Tensor:

@@ -69,7 +69,7 @@ def convert(torchscript: bytes, shapes: Sequence[Sequence[int]], what: str) -> C
         raise ExportError(f"pnnx cannot convert the {what} to ncnn: {complaint[0].strip()}.")
     axes = {match["name"]: int(match["axis"]) for match in _BLOB.finditer(usage)}
     if not {"in0", "out0"} <= set(axes) or set(axes.values()) - {0, _KEPT}:
-        raise ExportError(f"pnnx {version()} does not say where the batch is in the {what}: install another release.")
+        raise ExportError(f"pnnx does not find the batch in front in the {what}: use another format.")
     return Converted(
         structure=structure, weights=weights, batched=frozenset(name for name, axis in axes.items() if axis == _KEPT)
     )

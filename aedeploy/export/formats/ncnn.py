@@ -1,4 +1,4 @@
-"""ncnn: a .param and a .bin a graph, for phones and small boards; an engine of a megabyte, without dependencies."""
+"""ncnn: a .param and a .bin a graph, for phones and small boards; its engine is C++ that needs nothing else."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write(graph: Graph, path: Path, options: Mapping[str, object]) -> Written:
     layers.bind_inputs(graph.inputs, converted.batched)
     layers.bind_outputs(graph.outputs, converted.batched)
     metadata = json.dumps(dict(graph.metadata), sort_keys=True)
-    path.write_text(f"{layers}{METADATA}{metadata}\n", encoding="ascii")
+    path.write_bytes(f"{layers}{METADATA}{metadata}\n".encode())
     weights = path.with_suffix(".bin")
     weights.write_bytes(converted.weights)
     return Written(
@@ -99,4 +99,6 @@ def _check(layers: Layers, what: str) -> None:
     ncnn = load_ncnn()
     unknown = [kind for kind in layers.kinds if ncnn.layer_to_index(kind) < 0]
     if unknown:
-        raise ExportError(f"ncnn has no layer for {', '.join(unknown)}, which the {what} needs: use another format.")
+        # pnnx.Expression is but the arguments of another one.
+        named = [kind for kind in unknown if kind != "pnnx.Expression"] or unknown
+        raise ExportError(f"ncnn has no layer for {', '.join(named)}, which the {what} needs: use another format.")

@@ -1,9 +1,9 @@
-// What the tests look at from within: pixels as they were decoded, resized, and turned into tensors.
+// Somebody's program around the library: what the tests look at from within.
 //
-//   app pixels IMAGE      WIDTH HEIGHT CHANNELS in a line, then the pixels
-//   app resize            requests WIDTH HEIGHT CHANNELS NEW_WIDTH NEW_HEIGHT in a line and pixels, answered
-//   with pixels app batch MODEL IMAGE…  the latents of several images at once, each through its own call too:
-//   the largest difference
+//   app pixels           paths, one a line; answered with WIDTH HEIGHT CHANNELS in a line and pixels, or with
+//   an error app resize           lines of WIDTH HEIGHT CHANNELS NEW_WIDTH NEW_HEIGHT, each followed by
+//   pixels; answered with pixels app batch MODEL IMAGE…   how far the latents of images in one batch are from
+//   those of each image alone
 
 #include <algorithm>
 #include <cmath>
@@ -14,6 +14,7 @@
 
 #include "autoencoder/autoencoder.hpp"
 #include "autoencoder/contract.hpp"
+#include "autoencoder/error.hpp"
 #include "autoencoder/image_file.hpp"
 #include "autoencoder/resample.hpp"
 
@@ -27,10 +28,17 @@ void write(const Image& image) {
   std::cout.flush();
 }
 
-void pixels(const std::string& path) {
-  const Image image = autoencoder::read_image(path);
-  std::cout << image.width << " " << image.height << " " << image.channels << "\n";
-  write(image);
+void pixels() {
+  std::string path;
+  while (std::getline(std::cin, path)) {
+    try {
+      const Image image = autoencoder::read_image(path);
+      std::cout << image.width << " " << image.height << " " << image.channels << "\n";
+      write(image);
+    } catch (const autoencoder::Error& error) {
+      std::cout << "error " << error.what() << std::endl;
+    }
+  }
 }
 
 void resize() {
@@ -48,21 +56,23 @@ void resize() {
   }
 }
 
-void batch(const std::string& model, const std::vector<std::string>& paths) {
-  autoencoder::Autoencoder encoder(autoencoder::contract, model);
+void batch(const std::string& folder, const std::vector<std::string>& paths) {
+  autoencoder::Autoencoder model(autoencoder::contract, folder);
   std::vector<Image> images;
   for (const std::string& path : paths) {
     images.push_back(autoencoder::read_image(path));
   }
-  const std::vector<float> together = encoder.encode(images).at("latent").floats();
-  auto next = together.begin();
+  const autoencoder::Tensors together = model.encode(images);
+  const std::vector<float>& latents = together.at("latent").floats();
+  auto next = latents.begin();
   float most = 0.0F;
   for (const Image& image : images) {
-    for (const float alone : encoder.encode({image}).at("latent").floats()) {
-      most = std::max(most, std::abs(alone - *next++));
+    const autoencoder::Tensors alone = model.encode({image});
+    for (const float value : alone.at("latent").floats()) {
+      most = std::max(most, std::abs(value - *next++));
     }
   }
-  std::cout << (next == together.end() ? most : INFINITY) << "\n";
+  std::cout << (next == latents.end() ? most : INFINITY) << "\n";
 }
 
 }  // namespace
@@ -70,8 +80,8 @@ void batch(const std::string& model, const std::vector<std::string>& paths) {
 int main(int count, char** words) {
   const std::vector<std::string> given(words + 1, words + count);
   try {
-    if (given.size() == 2 && given[0] == "pixels") {
-      pixels(given[1]);
+    if (given.size() == 1 && given[0] == "pixels") {
+      pixels();
     } else if (given.size() == 1 && given[0] == "resize") {
       resize();
     } else if (given.size() > 2 && given[0] == "batch") {
@@ -80,7 +90,7 @@ int main(int count, char** words) {
       return 2;
     }
   } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << "\n";
+    std::cerr << error.what() << "\n";
     return 1;
   }
   return 0;

@@ -1,12 +1,20 @@
 /** Files, and what went wrong with them, in words. */
 
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 
 /** @type {Record<string, string>} */
-const REASONS = {
+const UNREADABLE = {
   EACCES: "it may not be read",
   EISDIR: "it is a folder",
   ENOENT: "there is no such file",
+};
+
+/** @type {Record<string, string>} */
+const UNWRITABLE = {
+  EACCES: "it may not be written",
+  EISDIR: "it is a folder",
+  ENOENT: "there is no such folder",
+  ENOSPC: "the disk is full",
 };
 
 /**
@@ -18,9 +26,29 @@ export async function readContent(path) {
   try {
     return await readFile(path);
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    throw new Error(`${path} cannot be read: ${REASONS[code] ?? reasonOf(error)}.`, { cause: error });
+    throw new Error(`${path} cannot be read: ${UNREADABLE[codeOf(error)] ?? reasonOf(error)}.`, { cause: error });
   }
+}
+
+/**
+ * @param {string} path
+ * @param {Uint8Array} content
+ * @throws {Error} it cannot be written; the message is one sentence
+ */
+export async function writeContent(path, content) {
+  try {
+    await writeFile(path, content);
+  } catch (error) {
+    throw new Error(`${path} cannot be written: ${UNWRITABLE[codeOf(error)] ?? reasonOf(error)}.`, { cause: error });
+  }
+}
+
+/**
+ * @param {unknown} error
+ * @returns {string} the system's name of it
+ */
+function codeOf(error) {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
 /**

@@ -3,7 +3,7 @@
 import sharp from "sharp";
 
 import { contract } from "./contract.js";
-import { readContent, reasonOf } from "./files.js";
+import { readContent, reasonOf, writeContent } from "./files.js";
 import { resizeBilinear, toBytes, toGrey, toInput } from "./pixels.js";
 
 /** @import { Metadata, SharpOptions } from "sharp" */
@@ -72,11 +72,7 @@ export async function writeImage(image, path) {
     throw new Error(`${path} is not written: images are written as PNG, so give it a name that ends in .png.`);
   }
   const pixels = sharp(toBytes(image.data, channels, height, width), { raw: { width, height, channels } });
-  try {
-    await pixels.toColourspace(channels === 1 ? "b-w" : "srgb").png().toFile(path);
-  } catch (error) {
-    throw new Error(`${path} cannot be written: ${reasonOf(error)}.`, { cause: error });
-  }
+  await writeContent(path, await pixels.toColourspace(channels === 1 ? "b-w" : "srgb").png().toBuffer());
 }
 
 /**

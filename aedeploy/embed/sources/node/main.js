@@ -67,8 +67,21 @@ async function encode(image) {
   const input = await readImage(image);
   const model = await Autoencoder.open(FOLDER, ["encoder"]);
   const outputs = Object.entries(await model.encode(input));
-  console.log(JSON.stringify(Object.fromEntries(outputs.map(([name, tensor]) => [name, nested(tensor)]))));
+  await print(`${JSON.stringify(Object.fromEntries(outputs.map(([name, tensor]) => [name, nested(tensor)])))}\n`);
   return true;
+}
+
+/**
+ * To stdout, all of it: console.log says nothing of a full disk.
+ *
+ * @param {string} text
+ * @returns {Promise<void>}
+ */
+function print(text) {
+  return new Promise((resolve, reject) => {
+    process.stdout.once("error", reject);
+    process.stdout.write(text, (error) => (error ? reject(error) : resolve()));
+  });
 }
 
 /**

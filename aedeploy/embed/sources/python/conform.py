@@ -54,7 +54,10 @@ def _say(sink: BinaryIO, kind: str, message: str) -> None:
 
 
 def _read_tensor(source: BinaryIO) -> tuple[str, np.ndarray]:
-    _, name, dtype, _rank, *sizes = source.readline().decode().split()
-    shape = tuple(map(int, sizes))
-    content = source.read(math.prod(shape) * _DTYPES[dtype].itemsize)
-    return name, np.frombuffer(content, _DTYPES[dtype]).reshape(shape)
+    try:
+        _, name, dtype, _rank, *sizes = source.readline().decode().split()
+        shape = tuple(map(int, sizes))
+        content = source.read(math.prod(shape) * _DTYPES[dtype].itemsize)
+        return name, np.frombuffer(content, _DTYPES[dtype]).reshape(shape)
+    except (ValueError, KeyError):
+        raise ValueError("the input is not that of the conformance protocol: a tensor was due") from None

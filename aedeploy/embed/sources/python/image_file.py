@@ -37,6 +37,8 @@ def read_image(path: str | Path) -> np.ndarray:
 
 def write_image(image: np.ndarray, path: str | Path) -> None:
     """Write float32 [C, H, W] in [0, 1] in the format that the path's suffix names."""
+    if not np.isfinite(image).all():
+        raise ValueError("the image has NaN or infinity: the self-test says whether the model computes what it should")
     pixels = np.rint(image.transpose(1, 2, 0) * np.float32(255)).astype(np.uint8)
     Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(path)
 

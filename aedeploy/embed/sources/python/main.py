@@ -48,9 +48,15 @@ def main() -> int:
         else:
             serve(model)
     except Exception as error:  # Pillow and onnxruntime raise nearly anything; a person wants one sentence
-        print(f"Error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        print(f"Error: {_said(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _self_test(model: Autoencoder) -> int:
@@ -70,12 +76,21 @@ def _require(role: str) -> None:
 
 
 def _read_latent(path: str) -> np.ndarray:
-    values = json.loads(Path(path).read_text(encoding="utf-8"))
-    latent = np.asarray(values["latent"] if isinstance(values, dict) else values, np.float32)
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path} is not JSON: give it what encode printed") from None
     want = CONTRACT["latent"]["shape"]
-    if list(latent.shape) != want:
-        raise ValueError(f"{path} holds a latent of shape {list(latent.shape)}, and {want} is due")
-    return latent[np.newaxis]
+    refusal = ValueError(f"{path} holds no latent of this model: nested lists of finite numbers, {want}, are due")
+    try:
+        latent = np.asarray(values.get("latent") if isinstance(values, dict) else values)
+    except ValueError:  # lists of different lengths
+        raise refusal from None
+    if list(latent.shape) != want or latent.dtype.kind not in "if":
+        raise refusal
+    if not (np.abs(latent) <= np.finfo(np.float32).max).all():
+        raise refusal
+    return latent[np.newaxis].astype(np.float32)
 
 
 if __name__ == "__main__":

@@ -37,18 +37,15 @@ int colours_of(int channels) {
 
 Image decode(const std::vector<std::uint8_t>& file) {
   const ImageHeader header = inspect({file.data(), file.size()});
+  if (std::uint64_t{header.width} * header.height > max_pixels) {
+    throw Error("it has " + std::to_string(header.width) + " × " + std::to_string(header.height) +
+                " pixels, and no more than 100 million are decoded");
+  }
   const auto* data = file.data();
   const auto bytes = static_cast<int>(file.size());
   int width = 0;
   int height = 0;
   int channels = 0;
-  if (stbi_info_from_memory(data, bytes, &width, &height, &channels) == 0) {
-    fail_decoding();
-  }
-  if (static_cast<long long>(width) * height > max_pixels) {
-    throw Error("it has " + std::to_string(width) + " × " + std::to_string(height) +
-                " pixels, and no more than 100 million are decoded");
-  }
   if (header.grey_16) {
     const Pixels<stbi_us> words(stbi_load_16_from_memory(data, bytes, &width, &height, &channels, 0));
     if (words == nullptr) {

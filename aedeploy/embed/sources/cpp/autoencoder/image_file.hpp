@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 
 #include "autoencoder/image.hpp"
@@ -7,7 +8,7 @@
 namespace autoencoder {
 
 /// An image of more pixels is refused by its header, before its pixels take the memory.
-inline constexpr long long max_pixels = 100'000'000;
+inline constexpr std::uint64_t max_pixels = 100'000'000;
 
 /// Decodes a JPEG or PNG file: upright, in sRGB, 8 bits, grey or RGB; alpha is dropped, a palette resolved.
 /// Throws an Error if it is neither, or broken, or one whose colours would come out wrong.

@@ -10,6 +10,8 @@
 namespace autoencoder {
 
 struct ImageHeader {
+  std::uint32_t width = 0;  // as it is stored
+  std::uint32_t height = 0;
   int orientation = 1;                // of EXIF, 1 to 8
   bool grey_16 = false;               // 16-bit grey without an alpha channel
   std::vector<std::uint8_t> profile;  // ICC; empty: it has none

@@ -10,6 +10,7 @@ namespace {
 using namespace std::string_view_literals;
 
 // Markers of JPEG: ITU-T T.81, table B.1.
+constexpr std::uint8_t huffman_tables = 0xC4;
 constexpr std::uint8_t start_of_scan = 0xDA;
 constexpr std::uint8_t end_of_image = 0xD9;
 constexpr std::uint8_t app_1 = 0xE1;
@@ -62,6 +63,23 @@ class ProfileParts {
   std::map<int, Bytes> parts_;
 };
 
+/// Throws an Error where a table has more codes than there are symbols: stb_image before 2.28 writes beyond
+/// its own.
+void check_huffman_tables(const Bytes& content) {
+  constexpr std::size_t lengths = 16;
+  constexpr std::size_t most = 256;
+  for (std::size_t at = 0; at < content.size();) {
+    std::size_t codes = 0;
+    for (const std::uint8_t count : required(content.part(at + 1, lengths))) {
+      codes += count;
+    }
+    if (codes > most) {
+      throw Error("it is damaged: it has a table that no JPEG has");
+    }
+    at += 1 + lengths + codes;
+  }
+}
+
 /// What the segments of a file say, one after the other.
 struct Segments {
   ImageHeader header;
@@ -79,7 +97,11 @@ struct Segments {
       profile.add(content);
     } else if (marker == app_14) {
       adobe = adobe || content.starts_with("Adobe"sv);
+    } else if (marker == huffman_tables) {
+      check_huffman_tables(content);
     } else if (is_start_of_frame(marker)) {
+      header.height = content.number(1, 2).value_or(0);
+      header.width = content.number(3, 2).value_or(0);
       components = content.number(5, 1).value_or(0);
     }
     scanned = scanned || marker == start_of_scan;

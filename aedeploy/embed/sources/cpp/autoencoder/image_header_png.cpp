@@ -62,6 +62,8 @@ ImageHeader inspect_png(const Bytes& file) {
     }
     at += length + 12;
     if (chunk.starts_with("IHDR"sv)) {
+      header.width = content.number(0, 4).value_or(0);
+      header.height = content.number(4, 4).value_or(0);
       header.grey_16 = content.number(8, 1) == 16U && content.number(9, 1) == 0U;
     } else if (chunk.starts_with("eXIf"sv)) {
       header.orientation = orientation_of(content);
