@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from aedeploy.cli.console import Output, reporting
+from aedeploy.cli.golden_table import golden_table
 from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
 from aedeploy.cli.tables import add_row, columns, mark
 from aedeploy.errors import IntegrityError, NothingToDoError
@@ -107,21 +108,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _tables(report: ConformReport) -> Iterator[Table]:
-    decided = ("decided\notherwise",) if any(result.decisions for result in report.results) else ()
-    figures = ("batch", "max error", "tolerance", *decided)
-    golden = columns("golden vectors", ("graph", "batch", "output", *figures[1:], ""), right=figures)
-    for result in report.results:
-        add_row(
-            golden,
-            result.subject.partition(" ")[2],
-            "all" if result.output and not result.batch else str(result.batch or ""),
-            result.output or "",
-            "" if result.max_abs is None else f"{result.max_abs:.1e}",
-            "" if result.limit is None else f"≤ {result.limit:.1e}",
-            *(f"{result.otherwise} of {result.decisions}" if result.decisions else "" for _ in decided),
-            mark(result.passed),
-        )
-    yield golden
+    yield golden_table(report.results)
     if report.images:
         table = columns(
             "image files", ("file", "latent's max error", "of at most", ""), right=("latent's max error", "of at most")

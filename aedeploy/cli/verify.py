@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from aedeploy.cli.console import Output, reporting
+from aedeploy.cli.golden_table import golden_table
 from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
 from aedeploy.cli.tables import add_row, columns, mark
 from aedeploy.errors import IntegrityError
@@ -71,31 +72,10 @@ def _asked_for(report: VerifyReport) -> Iterator[str]:
 def _tables(bundle: Bundle, report: VerifyReport) -> Iterator[Table]:
     """The files, and what the graphs made of the golden vectors."""
     files = columns(str(bundle.path), ("file", ""))
-    # Of indices and masks; most models have none.
-    decided = ("decided\notherwise",) if any(result.decisions for result in report.results) else ()
-    # Of formats that are judged by all batches together.
-    together = any(result.check == "golden" and result.output and not result.batch for result in report.results)
-    figures = ("batch", "max error", "tolerance", *(("relative", "PSNR dB") if together else ()), *decided)
-    golden = columns("golden vectors", ("graph", "batch", "output", *figures[1:], ""), right=figures)
     for result in report.results:
         if result.check == "file":
             add_row(files, result.subject, mark(result.passed))
-            continue
-        add_row(
-            golden,
-            result.subject,
-            "all" if result.output and not result.batch else str(result.batch or ""),
-            result.output or "",
-            "" if result.max_abs is None else f"{result.max_abs:.1e}",
-            "" if result.limit is None else f"≤ {result.limit:.1e}",
-            *((_figure(result.relative, ".1e"), _figure(result.psnr, ".1f")) if together else ()),
-            *(f"{result.otherwise} of {result.decisions}" if result.decisions else "" for _ in decided),
-            mark(result.passed),
-        )
     yield files
-    if golden.row_count:
-        yield golden
-
-
-def _figure(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
+    golden = [result for result in report.results if result.check != "file"]
+    if golden:
+        yield golden_table(golden)

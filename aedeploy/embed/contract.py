@@ -77,9 +77,8 @@ def _noise_sigma(corruption: Any) -> float | None:
     sigma = gaussian.get("sigma") if isinstance(gaussian, dict) else None
     sigmas = sigma if isinstance(sigma, list | tuple) else [sigma]
     # To a bundle a recipe is free text: what is no standard deviation is left out.
-    return max(
-        (float(value) for value in sigmas if type(value) in (int, float) and 0 <= value <= _MOST_SIGMA), default=None
-    )
+    numbers = [value for value in sigmas if isinstance(value, int | float) and 0 <= value <= _MOST_SIGMA]
+    return float(max(numbers)) if numbers else None
 
 
 def _graph(record: GraphRecord) -> Contract:

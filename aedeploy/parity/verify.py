@@ -161,7 +161,7 @@ class _GraphCheck:
         for case in cases:
             got = self._runner.run(case.inputs)
             if set(got) != set(case.outputs):
-                has, gives = ", ".join(sorted(case.outputs)), ", ".join(sorted(got))
+                has, gives = ", ".join(sorted(case.outputs)), ", ".join(sorted(got)) or "nothing"
                 reason = f"the golden vectors have {has}, the graph gives {gives}"
                 yield self._result(passed=False, reason=reason, batch=case.batch)
                 continue

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from embed.web_browser import opened
+from embed.web_browser import opened, serving
 from embed.web_pages import (
     Sites,
     bundle_samples,
@@ -21,6 +21,7 @@ from embed.web_pages import (
     settle,
     sites,
     start,
+    write_page,
 )
 from embed.web_scripts import DRAWN
 from PIL import Image
@@ -33,7 +34,6 @@ __all__ = ["chromium", "pages", "sites", "start"]  # fixtures
 pytestmark = needs_chromium
 
 LATENT = "aedeploy.explorer.latent"
-OUTPUT = "aedeploy.explorer.output"
 
 
 def fresh(page: Any) -> None:
@@ -138,6 +138,33 @@ def test_the_map(sites: Sites, bundles: dict[str, Bundle], chromium: Any) -> Non
         # A model of somebody's own data: the points are its samples.
         assert "The points are the samples." in page.text_content("#map-about")
         assert np.count_nonzero(shown(page, ".plane .points")[..., 3]) > 50
+
+
+def test_labels_of_points_are_hidden_and_shown(bundles: dict[str, Bundle], chromium: Any, tmp_path: Path) -> None:
+    for at, pixels in enumerate(bundle_samples(bundles["mlp-2d"])[:30]):
+        path = tmp_path / "samples" / ("even" if at % 2 == 0 else "odd") / f"{at}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[..., 0]).save(path)
+    page = write_page(bundles["mlp-2d"], tmp_path / "page", samples=tmp_path / "samples")
+    with serving(page) as address, opened(chromium, address) as page:
+
+        def painted() -> int:
+            return np.count_nonzero(shown(page, ".plane .points")[..., 3])
+
+        assert "The points are images of samples." in page.text_content("#map-about")
+        both = painted()
+        odd = page.get_by_role("button", name="odd")
+        odd.click()
+        assert 0 < painted() < both
+        page.get_by_role("button", name="even").click()
+        assert painted() == 0
+        odd.click()
+        assert painted() > 0
+        for layer in ("Pictures", "Points"):
+            canvas = page.locator(".plane canvas." + ("tiles" if layer == "Pictures" else "points"))
+            assert canvas.is_visible()
+            page.get_by_role("button", name=layer).click()
+            assert not canvas.is_visible()
 
 
 def test_between_two_images(sites: Sites, bundles: dict[str, Bundle], chromium: Any, tmp_path: Path) -> None:

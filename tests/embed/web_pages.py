@@ -63,8 +63,9 @@ def sites(pages: Pages) -> Iterator[Sites]:
         yield site
 
 
-def write_page(bundle: Bundle, folder: Path, **options: Any) -> Path:
-    return write_program("web", bundle, folder, options={"runtime": RUNTIME}, **options).folder
+def write_page(bundle: Bundle, folder: Path, *, format: str | None = None, samples: Path | None = None) -> Path:
+    options = {"runtime": RUNTIME, "samples": samples}
+    return write_program("web", bundle, folder, format=format, options=options).folder
 
 
 def close(got: np.ndarray, want: np.ndarray) -> bool:

@@ -50,7 +50,7 @@ class Autoencoder:
         if role not in self._sessions:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = self._threads
-            options.log_severity_level = 3
+            options.log_severity_level = 4
             path = str(self._folder / graph["file"])
             # The CPU by name: another provider computes slightly otherwise, and would have to prove itself.
             self._sessions[role] = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

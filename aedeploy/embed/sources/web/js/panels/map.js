@@ -14,7 +14,7 @@ const TILES = 15;
 /** Steps of the arrow keys, across the whole map. */
 const STEPS = 80;
 
-/** As many colours as panels.css has; more labels share them. */
+/** As many colours as spaces.css has; more labels share them. */
 const COLOURS = 10;
 
 /** Of a point that has no label. */
@@ -62,8 +62,6 @@ export class LatentMap {
     explorer.addEventListener("latent", () => this.#mark());
     this.#listen();
     new ResizeObserver(() => this.#drawPoints()).observe(this.#plane);
-    new MutationObserver(() => this.#drawPoints()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#drawPoints());
   }
 
   /**
