@@ -1,4 +1,4 @@
-"""A web page, the latent explorer, with onnxruntime-web: no build step, any static server."""
+"""A web page with onnxruntime-web: the latent explorer."""
 
 from __future__ import annotations
 
