@@ -56,6 +56,8 @@ def test_the_commands_are_those_of_the_design() -> None:
         "inspect",
         "evaluate",
         "bench",
+        "embed",
+        "conform",
         "encode",
         "decode",
         "reconstruct",
