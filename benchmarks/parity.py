@@ -36,7 +36,7 @@ COMMAND = Path(sys.executable).with_name("aedeploy")
 TRAINED = ROOT / "artifacts" / "results"
 KEPT = ROOT / "artifacts" / "parity"
 PAGE = ROOT / "docs" / "parity.md"
-PACKAGES = ("torch", "onnx", "onnxruntime", "onnxscript", "openvino")
+PACKAGES = ("torch", "onnx", "onnxruntime", "onnxscript", "openvino", "ncnn", "pnnx")
 
 
 def main() -> None:

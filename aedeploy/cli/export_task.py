@@ -238,7 +238,7 @@ def _row(graph: GraphRecord) -> dict[str, Any]:
         "format": graph.format,
         "pixels": graph.pixels,
         "file": graph.file.path,
-        "bytes": graph.file.bytes,
+        "bytes": _size(graph),
         "opset": graph.opset,
         "oldest_runtime": graph.oldest_runtime,
         "parity": graph.parity,
@@ -246,5 +246,10 @@ def _row(graph: GraphRecord) -> dict[str, Any]:
 
 
 def _line(path: Path, graph: GraphRecord) -> str:
-    megabytes = graph.file.bytes / 1e6
+    megabytes = _size(graph) / 1e6
     return f"{path}/{graph.file.path}  {megabytes:.2f} MB, parity {graph.parity}, for {graph.oldest_runtime} or newer"
+
+
+def _size(graph: GraphRecord) -> int:
+    """Bytes of all that a graph is kept in: of some formats, a second file has the weights."""
+    return graph.file.bytes + (graph.data.bytes if graph.data is not None else 0)

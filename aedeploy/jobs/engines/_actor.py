@@ -25,7 +25,7 @@ from aedeploy.jobs.spec import Settings, ShardReport, ShardSpec, StageSeconds
 _SEEN_WITHIN = 5.0
 
 #: What makes the bytes of outputs, besides the bundle.
-_PACKAGES = ("aedeploy", "numpy", "pillow", "pyarrow", "onnxruntime", "openvino", "torch")
+_PACKAGES = ("aedeploy", "numpy", "pillow", "pyarrow", "onnxruntime", "openvino", "ncnn", "torch")
 
 
 @dataclass(frozen=True, kw_only=True)

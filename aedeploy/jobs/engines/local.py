@@ -37,7 +37,7 @@ _WORTH_A_PROCESS = 1.0
 _IMAGES_BEFORE_JUDGING = 512
 
 #: What runs a graph without PyTorch, whose start would take longer than a job.
-_LIGHT = ("onnxruntime", "openvino")
+_LIGHT = ("ncnn", "onnxruntime", "openvino")
 
 
 class _Ended:
