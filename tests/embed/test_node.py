@@ -58,7 +58,8 @@ def test_other_formats(bundles: dict[str, Bundle], tmp_path: Path) -> None:
     for format in ("ort", "onnx-int8"):
         found = run(write_node_program(bundle, tmp_path / format, format), "self-test")
         assert found.returncode == 0, found.stdout + found.stderr
-        assert (" dB, at least 20.0" in found.stdout) == (format == "onnx-int8")
+        # Over few images, 3 dB less than over many.
+        assert (" dB, at least 17.0" in found.stdout) == (format == "onnx-int8")
 
 
 def test_colour(bundles: dict[str, Bundle], tmp_path: Path) -> None:
