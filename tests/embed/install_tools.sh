@@ -4,8 +4,8 @@
 cd "$(dirname "$0")/../.." || exit 1
 
 # package:what tells that it is there
-set -- cmake:/usr/bin/cmake g++:/usr/bin/g++ ccache:/usr/bin/ccache pkg-config:/usr/bin/pkg-config \
-    libstb-dev:/usr/include/stb/stb_image.h libexif-dev:/usr/include/libexif/exif-data.h \
+set -- cmake:/usr/bin/cmake g++:/usr/bin/g++ ccache:/usr/bin/ccache \
+    libstb-dev:/usr/include/stb/stb_image.h liblcms2-dev:/usr/include/lcms2.h \
     nlohmann-json3-dev:/usr/include/nlohmann/json.hpp libssl-dev:/usr/include/openssl/evp.h chromium:/usr/bin/chromium
 command -v node >/dev/null || set -- "$@" nodejs:/usr/bin/node
 command -v npm >/dev/null || set -- "$@" npm:/usr/bin/npm

@@ -1,4 +1,4 @@
-"""C++ and CMake with libtorch, for the TorchScript graphs, and stb_image: a library and a program."""
+"""C++ and CMake with libtorch, for TorchScript."""
 
 from __future__ import annotations
 

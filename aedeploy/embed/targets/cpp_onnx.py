@@ -1,4 +1,4 @@
-"""C++17 and CMake with OpenVINO, or onnxruntime, and stb_image: a library and a program."""
+"""C++17 and CMake with OpenVINO, or onnxruntime."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 // The whole of it for a program that has images: what a bundle's encoder and decoder make of them.
 //
-//   const autoencoder::Autoencoder model(autoencoder::contract, "model");
+//   autoencoder::Autoencoder model(autoencoder::contract, "model");
 //   const autoencoder::Tensors code = model.encode({autoencoder::read_image("photo.jpg")});
 
 #pragma once

@@ -2,7 +2,7 @@
 #
 # Not by its CMake package: that of a build with CUDA asks for a CUDA toolkit, also where nothing runs on a GPU.
 
-set(LIBTORCH "" CACHE PATH "libtorch: the folder with include and lib")
+set(LIBTORCH "" CACHE PATH "libtorch: the folder with include and lib; by default that of PyTorch's Python package")
 if(NOT LIBTORCH)
   include(cmake/python_package.cmake)
   find_python_package(torch LIBTORCH)
