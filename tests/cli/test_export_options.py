@@ -49,7 +49,7 @@ def test_json_has_the_findings_and_the_seconds_of_each_stage(own: Path) -> None:
 def test_verbose_says_where_the_time_goes(own: Path) -> None:
     result = run(app, ["export", str(own), "--format", "torchscript", "--verbose"])
     assert result.exit_code == 0, result.stderr
-    stages = re.findall(r"^ +[\d,]+\.\d\d s  (.+)$", result.stderr, re.MULTILINE)
+    stages = re.findall(r"^ *[\d,]+\.\d\d s  (.+)$", result.stderr, re.MULTILINE)
     assert stages[0] == "start and imports"
     assert stages[-1] == "parity"
     assert not re.search(r"\d s  ", run(app, ["export", str(own), "--format", "torchscript", "--no-parity"]).stderr)

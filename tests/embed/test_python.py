@@ -178,17 +178,19 @@ def sabotages() -> dict[str, Callable[[Path], None]]:
     def other_graph(folder: Path) -> None:
         shutil.copyfile(folder / "model" / "autoencoder.onnx", folder / "model" / "encoder.onnx")
 
-    def flipped_byte(folder: Path) -> None:
+    def flipped_bits(folder: Path) -> None:
         graph = folder / "model" / "decoder.onnx"
         content = bytearray(graph.read_bytes())
-        content[len(content) // 2] ^= 0x40
+        # Many: the lowest bit of one weight alone would change nothing that could be seen.
+        middle = len(content) // 2
+        content[middle : middle + 1024] = bytes(byte ^ 0x40 for byte in content[middle : middle + 1024])
         graph.write_bytes(content)
 
     def no_graph(folder: Path) -> None:
         (folder / "model" / "autoencoder.onnx").unlink()
 
     return {f.__name__: f for f in (
-        altered_value, not_a_number, truncated, emptied, no_golden, other_graph, flipped_byte, no_graph
+        altered_value, not_a_number, truncated, emptied, no_golden, other_graph, flipped_bits, no_graph
     )}  # fmt: skip
 
 
