@@ -9,18 +9,13 @@ from typing import Annotated
 import typer
 
 from aedeploy.cli.console import Output, counted, reporting
-from aedeploy.cli.options import Debug, Json, Quiet, Verbose
+from aedeploy.cli.options import BundleArgument, Debug, Json, Quiet, Verbose
 
 
 @reporting
 def embed(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="aedeploy list targets")],
-    bundle: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[BUNDLE]", help="A bundle's folder, or its name in artifacts/. Default: the newest there."
-        ),
-    ] = None,
+    bundle: BundleArgument = None,
     *,
     out: Annotated[Path, typer.Option(help="The program's folder: a new one.")],
     format: Annotated[
@@ -61,10 +56,8 @@ def embed(
     """
     from aedeploy.bundle.locate import find_bundle
     from aedeploy.embed import write_program
-    from aedeploy.names import load_named
 
     output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
-    load_named("aedeploy.embed.targets", target, "target")
     found = find_bundle(bundle)
     if bundle is None:
         output.note(f"Bundle: {found.path}")

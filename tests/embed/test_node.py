@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from embed.colour import assert_colours_are_kept
 from embed.node_programs import run, write_node_program
 from PIL import Image
 
@@ -63,18 +64,8 @@ def test_other_formats(bundles: dict[str, Bundle], tmp_path: Path) -> None:
 
 
 def test_colour(bundles: dict[str, Bundle], tmp_path: Path) -> None:
-    """A model of RGB images: nothing is swapped, on the way in or out."""
     folder = write_node_program(bundles["standardised-rgb"], tmp_path / "program")
-    assert run(folder, "self-test").returncode == 0
-    image = tmp_path / "red.png"
-    Image.new("RGB", (20, 30), (250, 90, 10)).save(image)
-    codec = aedeploy.load(bundles["standardised-rgb"])
-    encoded = run(folder, "encode", image)
-    np.testing.assert_allclose(json.loads(encoded.stdout)["latent"], codec.encode([image])[0], rtol=1e-5, atol=1e-5)
-    assert run(folder, "reconstruct", image, tmp_path / "out.png").returncode == 0
-    written = Image.open(tmp_path / "out.png")
-    assert written.mode == "RGB"
-    assert np.abs(np.asarray(written).astype(int) - codec.reconstruct([image])[0]).max() <= 1
+    assert_colours_are_kept(run, folder, bundles["standardised-rgb"], tmp_path)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,24 @@ def test_digits_are_points(digest: str, about: str, bundles: dict[str, Bundle], 
     assert label == labels[first]
     image = read_idx_images(Path(aedeploy.__file__).parent / "data" / "t10k-images-idx3-ubyte.gz")[first]
     assert np.allclose(aedeploy.load(bundle).encode(image[np.newaxis])[0], [x, y], atol=1e-4)
+
+
+def test_one_broken_image_of_a_folder_is_left_out_and_all_are_refused(
+    bundles: dict[str, Bundle], runtime: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "some"
+    folder.mkdir()
+    (folder / "broken.png").write_bytes(b"no image")
+    command = [sys.executable, "-m", "aedeploy", "embed", "web", str(bundles["mlp-2d"].path), "--out"]
+    options = ["--samples", str(folder), "--runtime", str(runtime)]
+    refused = subprocess.run([*command, str(tmp_path / "page"), *options], capture_output=True, text=True)
+    assert (refused.returncode, (tmp_path / "page").exists()) == (4, False)
+    assert "none of its files can be read" in refused.stderr
+    Image.fromarray(np.full((9, 9), 90, np.uint8)).save(folder / "well.png")
+    written = subprocess.run([*command, str(tmp_path / "page"), *options], capture_output=True, text=True)
+    assert written.returncode == 0, written.stderr
+    assert "Left out, for they cannot be read: 1 of them, such as broken.png" in written.stderr
+    assert len(json.loads(content_of(tmp_path / "page", contract_of(tmp_path / "page")["points"]))["points"]) == 1
 
 
 def test_images_of_a_folder_are_points(bundles: dict[str, Bundle], runtime: Path, tmp_path: Path) -> None:

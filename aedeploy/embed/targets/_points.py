@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import importlib.resources
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +14,10 @@ from aedeploy.data import digits
 from aedeploy.data.digest import PixelDigest
 from aedeploy.data.split import held_out_indices
 from aedeploy.embed.program import Program
-from aedeploy.errors import ConfigError
+from aedeploy.errors import ConfigError, ImageError, NothingToDoError
 from aedeploy.images.folder import list_images
-from aedeploy.runtime.codec import load
+from aedeploy.images.read import read_image
+from aedeploy.runtime.codec import image_geometry, load
 
 #: More points hide one another.
 MOST_POINTS = 1000
@@ -44,7 +44,7 @@ def points_of(program: Program) -> Points | None:
 
     Raises:
         ConfigError: there is no such folder, or the latent is none that a map shows.
-        ImageError: an image cannot be read.
+        NothingToDoError: none of its files can be read as an image; one that cannot is left out, and said.
     """
     folder: Path | None = program.options.get("samples")
     latent = program.bundle.manifest.latent
@@ -59,12 +59,23 @@ def points_of(program: Program) -> Points | None:
 
 
 def _of_folder(program: Program, folder: Path) -> Points:
-    names = list_images(folder).images
-    chosen = [names[at] for at in _evenly(len(names))]
-    # The folder that an image lies in says what it is.
-    labels = [name.rpartition("/")[0] for name in chosen]
+    listing, geometry = list_images(folder), image_geometry(program.bundle)
+    chosen = [listing.images[at] for at in _evenly(len(listing.images))]
     program.say(f"Encoding {len(chosen):,} images of {folder.name} for the map.")
-    return _points(program, [folder / name for name in chosen], labels, f"The points are images of {folder.name}.")
+    images, labels, unread = [], [], []
+    for name in chosen:
+        try:
+            images.append(geometry.apply(read_image(listing.root / name, geometry.mode)))
+        except ImageError as error:
+            unread.append(f"{name}: {error}")
+            continue
+        # The folder that an image lies in says what it is.
+        labels.append(name.rpartition("/")[0])
+    if not images:
+        raise NothingToDoError(f"--samples {folder}: none of its files can be read as an image ({unread[0]}).")
+    if unread:
+        program.say(f"Left out, for they cannot be read: {len(unread):,} of them, such as {unread[0]}.")
+    return _points(program, np.stack(images), labels, f"The points are images of {folder.name}.")
 
 
 def _of_digits(program: Program) -> Points | None:
@@ -105,7 +116,7 @@ def _labels() -> np.ndarray:
     return np.frombuffer(gzip.decompress(file.read_bytes()), np.uint8, offset=_IDX_HEADER)
 
 
-def _points(program: Program, images: Sequence[Path] | np.ndarray, labels: list[str], about: str) -> Points:
+def _points(program: Program, images: np.ndarray, labels: list[str], about: str) -> Points:
     latents = load(program.bundle, format=program.format).encode(images)
     names = sorted(set(labels) - {""})
     rows = [
