@@ -6,6 +6,7 @@ files that the old manifest vouches for are replaced, it goes first.
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from aedeploy.bundle.manifest import (
     parse_manifest,
     variant_name,
 )
-from aedeploy.errors import BundleError, IntegrityError
+from aedeploy.errors import BundleError, ConfigError, IntegrityError
 from aedeploy.files import locked, sha256_of, write_text
 
 MANIFEST_FILE = "bundle.json"
@@ -77,6 +78,18 @@ class Bundle:
             yield graph.file
             if graph.data is not None:
                 yield graph.data
+
+    def require_outside(self, folder: Path) -> None:
+        """Refuse a folder that something made of the bundle is to be written into.
+
+        Raises:
+            ConfigError: it is in the bundle, or there is something else than a folder.
+        """
+        if folder.resolve().is_relative_to(self.path.resolve()):
+            raise ConfigError(f"{folder} is in the bundle: choose a folder outside of it.")
+        if os.path.lexists(folder) and not folder.is_dir():
+            what = "a file" if folder.exists() else "a link that leads nowhere"
+            raise ConfigError(f"{folder} is {what}, so it is no folder: choose another name.")
 
     def graph(self, role: str, format: str, pixels: Pixels = "float32", *, allow_failed: bool = False) -> GraphRecord:
         """The graph of a role in a format, fit to run.

@@ -124,10 +124,7 @@ def _graphs(bundle: Bundle, target: str, runs: tuple[str, ...], format: str | No
 
 def _check_folder(folder: Path, bundle: Bundle, *, overwrite: bool) -> dict[str, list[str]]:
     """What an earlier call wrote into the folder, by path; refuses a folder in which something would be lost."""
-    if folder.resolve().is_relative_to(bundle.path.resolve()):
-        raise ConfigError(f"{folder} is in the bundle: choose a folder outside of it.")
-    if os.path.lexists(folder) and not folder.is_dir():
-        raise ConfigError(f"{folder} is no folder: choose another name.")
+    bundle.require_outside(folder)
     if not folder.is_dir() or not any(folder.iterdir()):
         return {}
     if not overwrite:

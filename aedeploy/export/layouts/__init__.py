@@ -84,10 +84,7 @@ def check_folder(name: str, bundle: Bundle, folder: Path, *, overwrite: bool) ->
         ConfigError: as said.
     """
     layout = load_named(LAYOUTS, name, "layout")
-    if folder.resolve().is_relative_to(bundle.path.resolve()):
-        raise ConfigError(f"{folder} is in the bundle: choose a folder outside of it.")
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file: choose a folder.")
+    bundle.require_outside(folder)
     if folder.is_dir() and any(folder.iterdir()) and not (overwrite and layout.is_ours(folder)):
         hint = (
             "holds files that aedeploy did not write" if overwrite else "is not empty (--overwrite replaces a layout)"
