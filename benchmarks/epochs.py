@@ -81,7 +81,7 @@ class Contest:
         def epoch() -> None:
             running = 0.0
             for clean, _label in self.loader:
-                batch = Batch(corrupted=fit.corruptions(clean), clean=clean, phase=last, epoch=0.0)
+                batch = Batch(corrupted=fit.corruptions(clean).image_BCHW, clean=clean, phase=last, epoch=0.0)
                 for loss in fit.method.losses(batch):
                     optimizers[loss.player].zero_grad()
                     loss.value.backward()
@@ -98,7 +98,7 @@ class Contest:
             order = torch.randperm(len(self.images))
             for positions in torch.split(order, size):
                 clean = to_unit(self.images.images.index_select(0, positions), CPU)
-                batch = Batch(corrupted=fit.corruptions(clean), clean=clean, phase=last, epoch=0.0)
+                batch = Batch(corrupted=fit.corruptions(clean).image_BCHW, clean=clean, phase=last, epoch=0.0)
                 for loss in fit.method.losses(batch):
                     loss.value.backward()
                     fit.optimizers[loss.player].step(self.recipe.training.lr)
@@ -112,7 +112,8 @@ def main() -> None:
         sys.exit("MNIST's files are not beside this checkout, in ../shared/data/mnist.")
     torch.set_num_threads(available_cores())
     keep_freed_memory()  # for all contenders alike
-    names = sys.argv[1:] or recipe_names()
+    # Not those that train on patches of photographs, which MNIST has none of.
+    names = sys.argv[1:] or [name for name in recipe_names() if "patches" not in load_recipe(name).training]
     pixels = idx.read_idx_images(MNIST / "train-images-idx3-ubyte.gz")
     seconds: Seconds = {}
     targets: list[Target] = []

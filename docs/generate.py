@@ -59,7 +59,8 @@ VARIANTS = """<!-- Written by docs/generate.py: change the recipes and the parts
 
 A variant is a recipe: one TOML file that names a backbone, a bottleneck, corruptions, the terms of an objective and a
 training method, with all their settings. These come with aedeploy; [training.md](training.md) says how to write your
-own, and [results.md](results.md) what each is worth on MNIST.
+own, and [results.md](results.md) what each is worth on MNIST; the denoisers of photographs are measured in
+[denoising.md](denoising.md).
 """
 
 
@@ -69,6 +70,7 @@ def variants() -> str:
     from aedeploy.names import load_named, names_in, summaries_in
     from aedeploy.recipes import load_recipe, recipe_names
     from aedeploy.training.config import TrainingConfig
+    from aedeploy.training.data.patches import PatchConfig
     from aedeploy.training.objective import ObjectiveConfig
 
     recipes = [load_recipe(name) for name in recipe_names()]
@@ -85,6 +87,7 @@ def variants() -> str:
         ("The model", "model", ModelConfig),
         ("The objective", "objective", ObjectiveConfig),
         ("Training", "training", TrainingConfig),
+        ("Patches of photographs", "training.patches", PatchConfig),
     ):
         parts += [f"## {title}", f"### `[{where}]`", *_keys(config)]
     # Docstrings write code as reStructuredText does.
@@ -99,13 +102,23 @@ def _keys(config: Any) -> list[str]:
 
     lines = []
     for name, field in config.model_fields.items():
-        if name == "name" or str(field.annotation).startswith("dict["):
+        if name == "name" or str(field.annotation).startswith("dict[") or _is_table(field.annotation):
             continue
         default = "needed" if field.is_required() else _toml(field.get_default(call_default_factory=True))
         described = f": {field.description}" if field.description else ""
         lines.append(f"- `{name}` ({_type(field.annotation)}; {default}){described}")
     own = inspect.getdoc(config) if config.__doc__ != Config.__doc__ else None
     return [part for part in (own, "\n".join(lines)) if part and not part.startswith("It has nothing to set")]
+
+
+def _is_table(annotation: Any) -> bool:
+    """Whether a key is a table of its own, which has a section of its own too."""
+    from typing import get_args
+
+    from aedeploy.config import Config
+
+    parts = get_args(annotation) or (annotation,)
+    return any(isinstance(part, type) and issubclass(part, Config) for part in parts)
 
 
 def _toml(value: Any) -> str:

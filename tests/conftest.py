@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_photographs import write_photographs
 
 from aedeploy.bundle import Bundle
 
@@ -27,8 +28,9 @@ def shared_data() -> Path:
 def trained_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     """Bundles trained for one epoch, none exported, each made when it is first asked for by its name:
 
-    every recipe's, on 600 of the embedded digits, and two on small colour images with standardised inputs,
-    ``standardised-rgb`` and ``other-rgb``, of different seeds. Copy one before changing it.
+    every recipe's, on 600 of the embedded digits, or on 64 patches of drawn photographs where it wants patches, and
+    two on small colour images with standardised inputs, ``standardised-rgb`` and ``other-rgb``, of different seeds.
+    Copy one before changing it.
     """
     return TrainedBundles(tmp_path_factory.mktemp("trained"))
 
@@ -76,7 +78,7 @@ class TrainedBundles(dict[str, Bundle]):
         from aedeploy.training.events import Ended
         from aedeploy.training.run import train
 
-        wanted = _SPECIAL.get(name) or _Training(recipe=name, overrides=(), images="digits")
+        wanted = _SPECIAL.get(name) or _usual(name)
         config = TrainConfig(
             recipe=load_recipe(wanted.recipe, ["training.epochs=1", *wanted.overrides]),
             data=DataRequest(data=str(self._images(wanted.images))),
@@ -90,6 +92,8 @@ class TrainedBundles(dict[str, Bundle]):
         return ended.bundle
 
     def _images(self, kind: str) -> Path:
+        if kind == "photographs":
+            return write_photographs(self._folder / kind)
         path = self._folder / f"{kind}.npz"
         if not path.exists():
             np.savez(path, images=_digits() if kind == "digits" else _colour_images())
@@ -111,6 +115,14 @@ class ExportedBundles(dict[str, Bundle]):
         copied = open_bundle(shutil.copytree(self._trained[name].path, self._folder / name))
         self[name] = export_bundle(copied, ["onnx", "torchscript"]).bundle
         return self[name]
+
+
+def _usual(name: str) -> _Training:
+    from aedeploy.recipes import load_recipe
+
+    if "patches" in load_recipe(name).training:
+        return _Training(recipe=name, overrides=["training.patches.count=64"], images="photographs")
+    return _Training(recipe=name, overrides=(), images="digits")
 
 
 def _digits() -> np.ndarray:

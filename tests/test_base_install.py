@@ -16,6 +16,8 @@ from PIL import Image
 from safetensors.numpy import load_file
 from tiny_bundle import write_tiny_bundle
 
+from aedeploy.bundle.shipped import shipped_names
+
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 8
 
@@ -27,6 +29,11 @@ class Base:
     environment: Path
     wheel: Path
     workplace: Path
+
+    @property
+    def installed(self) -> Path:
+        """The folder of the package."""
+        return Path(self.python("import aedeploy; print(aedeploy.__file__)").strip()).parent
 
     def python(self, program: str) -> str:
         """What a program prints there."""
@@ -94,8 +101,15 @@ def test_the_wheel_holds_what_the_package_needs_and_no_more(base: Base) -> None:
         for path in (ROOT / "aedeploy").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    shipped = {
+        f"aedeploy/bundles/{path.relative_to(ROOT / 'artifacts').as_posix()}"
+        for name in shipped_names()
+        for path in (ROOT / "artifacts" / name).rglob("*")
+        if path.is_file() and path.name not in ("history.jsonl", "checkpoint.safetensors")
+    }
     packed = {name for name in names if ".dist-info/" not in name}
-    assert packed == sources
+    assert packed == sources | shipped
+    assert {f"aedeploy/bundles/{name}/bundle.json" for name in shipped_names()} <= packed
     assert {"aedeploy/py.typed", "aedeploy/recipes/ae.toml", "aedeploy/data/NOTICE.md"} <= packed
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
@@ -178,9 +192,32 @@ def test_a_bundle_is_measured_against_its_golden_vectors(base: Base) -> None:
 
 @pytest.mark.parametrize("command", ["reconstruct", "denoise"])
 def test_reconstruct_and_denoise_give_the_images_back(base: Base, command: str) -> None:
-    summary = json.loads(base.aedeploy(command, "images", "--out", f"{command}ed", "--json"))
+    summary = json.loads(base.aedeploy(command, "images", "--out", f"{command}ed", "--bundle", "tiny", "--json"))
     assert (summary["ok"], summary["failed"]) == (2, 0)
     same_images(pngs(base.workplace / f"{command}ed"))
+
+
+def test_photographs_are_denoised_at_once_by_what_came_with_the_package(base: Base) -> None:
+    random = np.random.default_rng(0)
+    clean = 40 + np.add.outer(np.arange(90), np.arange(130))[:, :, None] / 2 + np.array([0, 20, 40])
+    noisy = np.rint((clean + 25 * random.standard_normal(clean.shape)).clip(0, 255)).astype(np.uint8)
+    photos = base.workplace / "photos"
+    photos.mkdir()
+    Image.fromarray(noisy).save(photos / "colour.png")
+    Image.fromarray(noisy[:, :, 0]).save(photos / "grey.png")
+    installed = base.installed / "bundles"
+    before = {path: path.stat().st_mtime_ns for path in (installed, *installed.rglob("*"))}
+    summary = json.loads(base.aedeploy("denoise", "photos", "--out", "clean", "--json"))
+    assert (summary["ok"], summary["failed"]) == (2, 0)
+    made = pngs(base.workplace / "clean")
+    assert {name: image.shape for name, image in made.items()} == {"colour.png": noisy.shape, "grey.png": (90, 130)}
+    for image, expected in ((made["colour.png"], clean), (made["grey.png"], clean[:, :, 0])):
+        assert np.square(image - expected).mean() < 25**2 / 4
+    for name in shipped_names():
+        assert json.loads(base.aedeploy("verify", name, "--json"))["passed"] is True
+    program = "import aedeploy; print(aedeploy.load('denoiser-color').denoise_image('photos/colour.png').shape)"
+    assert base.python(program).strip() == "(90, 130, 3)"
+    assert {path: path.stat().st_mtime_ns for path in (installed, *installed.rglob("*"))} == before
 
 
 def same_images(found: dict[str, np.ndarray]) -> None:

@@ -21,8 +21,19 @@ TINY = [
 ]
 
 
+#: Of a recipe that trains on patches: as many of them, of 16×16.
+TINY_PATCHES = [
+    "model.backbone.channels=[4, 4]",
+    "training.patches.size=16",
+    "training.patches.count=27",
+    "training.patches.shrink=[1, 2]",
+]
+
+
 def tiny_recipe(variant: str = "mlp-32", *overrides: str) -> Recipe:
     """A recipe of the folder, made small; where its latent cannot be, it keeps its own."""
+    if "patches" in load_recipe(variant).training:
+        overrides = (*TINY_PATCHES, *overrides)
     recipe = load_recipe(variant, [*TINY, *overrides])
     try:
         resolve_model(recipe.model)

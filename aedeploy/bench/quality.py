@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from aedeploy.bundle import Bundle
-from aedeploy.bundle.golden import load_golden, load_samples
+from aedeploy.bundle.golden import Arrays, load_golden, load_samples
+from aedeploy.bundle.manifest import SIGMA
+from aedeploy.images.noise import noisy, sigma_maps
 from aedeploy.images.pixels import to_floats
 
 
@@ -20,16 +22,30 @@ class Quality:
     psnr_lost: float | None
 
 
-def originals(bundle: Bundle) -> np.ndarray:
-    """The held-out images of a bundle, float32 [N, C, H, W] in [0, 1]."""
-    return to_floats(load_samples(bundle.file(bundle.manifest.golden)))
+def originals(bundle: Bundle) -> tuple[np.ndarray, Arrays]:
+    """The held-out images of a bundle, float32 [N, C, H, W] in [0, 1], and what an autoencoder is given for them.
+
+    One that is told the noise is given them with some, and how much: what it makes of clean images says little.
+    """
+    samples = load_samples(bundle.file(bundle.manifest.golden))
+    images, noise = to_floats(samples), bundle.manifest.noise
+    if noise is None:
+        return images, {"image": images}
+    count, height, width, _ = samples.shape
+    sigma = sigma_maps(count, height, width, noise.maximum)
+    return images, {"image": to_floats(noisy(samples, sigma)), SIGMA: sigma}
 
 
-def golden_reconstructions(bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:
-    """Images and what PyTorch once made of them, float32 [N, C, H, W] both: for where there is no PyTorch."""
-    cases = [case for case in load_golden(bundle.file(bundle.manifest.golden)) if case.role == "autoencoder"]
-    case = max(cases, key=lambda case: case.batch)
-    return case.inputs["image"], case.outputs["reconstruction"]
+def golden_reconstructions(bundle: Bundle) -> tuple[np.ndarray, Arrays, np.ndarray]:
+    """As :func:`originals`, and what PyTorch once made of it, float32 [N, C, H, W]: for where there is no PyTorch."""
+    golden = bundle.file(bundle.manifest.golden)
+    case = max((case for case in load_golden(golden) if case.role == "autoencoder"), key=lambda case: case.batch)
+    images = case.inputs["image"]
+    if bundle.manifest.noise is not None:
+        # The noisy ones are of the first samples, as large as they are.
+        height, width = images.shape[2:]
+        images = to_floats(np.take(load_samples(golden), range(case.batch), axis=0, mode="wrap"))[..., :height, :width]
+    return images, case.inputs, case.outputs["reconstruction"]
 
 
 def compare(originals: np.ndarray, reference: np.ndarray, candidate: np.ndarray) -> Quality:

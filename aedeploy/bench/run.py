@@ -165,29 +165,31 @@ def _quality(
     """Have every contender reconstruct the same images; give these, what PyTorch makes of them, and who said so."""
     baselines = [entry for entry in entries if entry.contender.format is None and entry.worker]
     on_cpu = next((entry for entry in baselines if entry.contender.device == "cpu"), None)
-    images, reference, where = *golden_reconstructions(bundle), "golden vectors"
+    images, inputs, reference = golden_reconstructions(bundle)
+    where = "golden vectors"
     if on_cpu is None and baselines:
         # A GPU rounds in its own way: the reference is the processor's.
         on_cpu = _Entry(contender=replace(baselines[0].contender, device="cpu"))
         _start(on_cpu, settings, stack)
-    given = folder / "images.npy"
+    given = folder / "inputs.npz"
     if on_cpu is not None and on_cpu.worker:
-        samples = originals(bundle)
-        np.save(given, samples)
+        samples, of_samples = originals(bundle)
+        np.savez(given, **of_samples)  # type: ignore[arg-type]
         _reconstruct(on_cpu, given, folder / "reference.npy")
         if on_cpu.reconstruction is not None:
-            images, reference, where = samples, on_cpu.reconstruction, f"PyTorch ({BASELINE}, cpu)"
-    np.save(given, images)
+            images, inputs, reference = samples, of_samples, on_cpu.reconstruction
+            where = f"PyTorch ({BASELINE}, cpu)"
+    np.savez(given, **inputs)  # type: ignore[arg-type]
     for at, entry in enumerate(entries):
         _reconstruct(entry, given, folder / f"{at}.npy")
     return images, reference, where
 
 
-def _reconstruct(entry: _Entry, images: Path, into: Path) -> None:
+def _reconstruct(entry: _Entry, inputs: Path, into: Path) -> None:
     if entry.worker is None:
         return
     try:
-        entry.worker.ask("reconstruct", images=str(images), into=str(into))
+        entry.worker.ask("reconstruct", inputs=str(inputs), into=str(into))
         entry.reconstruction = np.load(into)
     except BackendError as error:
         entry.failed(error)

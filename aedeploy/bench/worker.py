@@ -21,8 +21,10 @@ from typing import Any
 import numpy as np
 
 from aedeploy.bundle import Bundle, open_bundle
-from aedeploy.bundle.golden import load_golden, load_samples
+from aedeploy.bundle.golden import GoldenCase, load_golden, load_samples
+from aedeploy.bundle.manifest import SIGMA
 from aedeploy.errors import AedeployError
+from aedeploy.images.noise import sigma_maps
 from aedeploy.images.pixels import to_bytes, to_floats
 from aedeploy.runtime.open import open_graph
 from aedeploy.runtime.runner import Arrays, GraphRunner
@@ -50,7 +52,7 @@ def main(task: Mapping[str, Any]) -> None:
             elif measured is not None and word["do"] == "round":
                 say(measured.round())
             elif measured is not None and word["do"] == "reconstruct":
-                measured.reconstruct(Path(word["images"]), Path(word["into"]))
+                measured.reconstruct(Path(word["inputs"]), Path(word["into"]))
                 say({})
         except AedeployError as error:
             say({"error": str(error)})
@@ -94,15 +96,18 @@ class Measured:
             "peak_bytes": peak_bytes(),
         }
 
-    def reconstruct(self, images: Path, into: Path) -> None:
-        """Write what the whole autoencoder makes of images, both float32 [N, C, H, W] as .npy."""
-        given = np.load(images)
+    def reconstruct(self, inputs: Path, into: Path) -> None:
+        """Write what the whole autoencoder makes of its inputs, .npz of float32, as .npy, float32 [N, C, H, W]."""
+        with np.load(inputs) as stored:
+            given = dict(stored)
         as_bytes = self._task["pixels"] == "uint8"
         parts = []
         with self._open("autoencoder") as runner:
-            for start in range(0, len(given), _IMAGES_AT_ONCE):
-                part = given[start : start + _IMAGES_AT_ONCE]
-                result = runner.run({"image": to_bytes(part) if as_bytes else part})["reconstruction"]
+            for start in range(0, len(given["image"]), _IMAGES_AT_ONCE):
+                part = {name: array[start : start + _IMAGES_AT_ONCE] for name, array in given.items()}
+                if as_bytes:
+                    part["image"] = to_bytes(part["image"])
+                result = runner.run(part)["reconstruction"]
                 parts.append(to_floats(result) if as_bytes else result)
         np.save(into, np.concatenate(parts))
 
@@ -138,10 +143,33 @@ def _inputs(bundle: Bundle, task: Mapping[str, Any], count: int) -> Arrays:
     golden = bundle.file(bundle.manifest.golden)
     if task["role"] == "decoder":
         cases = [case for case in load_golden(golden) if case.role == "decoder"]
-        latents = max(cases, key=lambda case: case.batch).inputs["latent"]
+        latents = _of_own_size(bundle, max(cases, key=lambda case: case.batch))
         return {"latent": np.take(latents, range(count), axis=0, mode="wrap")}
     images = np.take(load_samples(golden), range(count), axis=0, mode="wrap")
-    return {"image": images if task["pixels"] == "uint8" else to_floats(images)}
+    floats = to_floats(images)
+    return {"image": images if task["pixels"] == "uint8" else floats, **_told(bundle, floats)}
+
+
+def _of_own_size(bundle: Bundle, case: GoldenCase) -> np.ndarray:
+    """Golden latents, repeated in both directions where they are of smaller images than the model's own."""
+    image, latents = bundle.manifest.image, case.inputs["latent"]
+    if latents.ndim == 2:
+        return latents
+    golden = case.outputs["image"].shape[2:]
+    more = [
+        place * own // size - place
+        for place, own, size in zip(latents.shape[2:], (image.height, image.width), golden, strict=True)
+    ]
+    return np.pad(latents, ((0, 0), (0, 0), *((0, beyond) for beyond in more)), mode="wrap")
+
+
+def _told(bundle: Bundle, images_BCHW: np.ndarray) -> Arrays:
+    """What a graph is given beside images."""
+    noise = bundle.manifest.noise
+    if noise is None:
+        return {}
+    batch, _, height, width = images_BCHW.shape
+    return {SIGMA: sigma_maps(batch, height, width, noise.maximum)}
 
 
 def peak_bytes() -> int | None:

@@ -5,6 +5,7 @@ store.py      opening, checking and writing a bundle's directory
 golden.py     golden vectors: real inputs and PyTorch's outputs
 card.py       the README.md that a bundle carries
 locate.py     which bundle a command means
+shipped.py    the bundles that come with the package
 """
 
 from aedeploy.bundle.manifest import (
@@ -16,6 +17,7 @@ from aedeploy.bundle.manifest import (
     ImageContract,
     LatentContract,
     Manifest,
+    NoiseContract,
     Provenance,
     Quantisation,
     TensorSpec,
@@ -32,6 +34,7 @@ __all__ = [
     "ImageContract",
     "LatentContract",
     "Manifest",
+    "NoiseContract",
     "Provenance",
     "Quantisation",
     "TensorSpec",

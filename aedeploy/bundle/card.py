@@ -1,13 +1,21 @@
-"""The README.md that a bundle carries, so that it explains itself to whoever it was sent to."""
+"""The README.md that a bundle carries, so that it explains itself to whoever it was sent to.
+
+It is written again whenever the bundle changes, all but what is between two lines of it: there is room for what no
+manifest knows, such as what the model is not for.
+"""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 
-from aedeploy.bundle.manifest import GraphRecord, Manifest, TensorSpec
+from aedeploy.bundle.card_calls import how_to_call
+from aedeploy.bundle.manifest import SIGMA, GraphRecord, Manifest, TensorSpec
 from aedeploy.bundle.store import CARD_FILE, Bundle
 from aedeploy.files import write_text
+
+#: What is between these lines of a card outlives its being written again.
+KEPT_FROM = "<!-- What is written between this line and the next such line stays when the card is written again. -->"
+KEPT_TO = "<!-- To here. -->"
 
 _MEANING = {
     "epochs": "epochs trained",
@@ -25,23 +33,44 @@ _MEANING = {
     "denoised_psnr": "of the denoised outputs, in dB",
 }
 
+#: Of a model that is told the noise.
+_MEANING_TOLD = {
+    "mse": "mean squared error of a pixel in [0, 1], of clean images, told that there is no noise",
+    "mae": "mean absolute error of a pixel in [0, 1], likewise",
+    "denoised_mse": "mean squared error of the denoised outputs, of all levels of noise that it was trained on",
+}
 
-def write_card(bundle: Bundle) -> None:
-    """Write ``README.md`` from a bundle's manifest; to be written again when that changes."""
-    write_text(bundle.path / CARD_FILE, card(bundle.manifest))
+
+def write_card(bundle: Bundle, kept: str | None = None) -> None:
+    """Write ``README.md`` from a bundle's manifest; to be written again when that changes.
+
+    ``kept``: what is to be between the two lines; by default what is there now.
+    """
+    path = bundle.path / CARD_FILE
+    if kept is None:
+        kept = kept_in(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else ""
+    write_text(path, card(bundle.manifest, kept))
 
 
-def card(manifest: Manifest) -> str:
-    """The model card, in Markdown."""
+def card(manifest: Manifest, kept: str = "") -> str:
+    """The model card, in Markdown; ``kept`` goes between the two lines that say so."""
     sections = [
         _title(manifest),
+        "\n\n".join(filter(None, [KEPT_FROM, kept.strip(), KEPT_TO])),
         _contract(manifest),
-        _use(manifest),
+        how_to_call(manifest),
         _graphs(manifest),
         _measured(manifest) if manifest.metrics else "",
         _origin(manifest),
     ]
     return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def kept_in(text: str) -> str:
+    """What is between the two lines of a card; empty where it lacks one of them."""
+    _, found, rest = text.partition(KEPT_FROM)
+    kept, ended, _ = rest.partition(KEPT_TO)
+    return kept.strip() if found and ended else ""
 
 
 def _title(manifest: Manifest) -> str:
@@ -69,6 +98,7 @@ def _contract(manifest: Manifest) -> str:
         f"- Image: {colour}, {size}; upright by EXIF, alpha dropped, resized bilinearly; a byte b goes in as b / 255.",
         *([f"- Full-size images: {manifest.any_size}."] if manifest.any_size else []),
         f"- As a tensor: float32 `[batch, {image.channels}, height, width]` in [0, 1]; normalisation is in the graphs.",
+        *_noise(manifest),
     ]
     if latent is None:
         lines.append("- It cannot be cut into encoder and decoder.")
@@ -83,26 +113,13 @@ def _contract(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def _use(manifest: Manifest) -> str:
-    name = shlex.quote(manifest.name)
-    job = "denoise" if manifest.denoises else "reconstruct"
-    first = "" if manifest.graphs else f"aedeploy export {name} --format onnx\n"
-    latents = f"aedeploy encode photos/ --out latents/ --bundle {name}\n"
-    latents += f"aedeploy decode latents/ --out images/ --bundle {name}\n"
-    calls = (
-        "latents = ae.encode(images)   # paths, PIL images or uint8 [N, H, W, C]\n"
-        "pixels = ae.decode(latents)   # uint8 [N, H, W, C]"
-    )
-    if manifest.latent is None:
-        latents, calls = "", f"pixels = ae.{job}(images)   # paths, PIL images or uint8 [N, H, W, C]; gives the latter"
-    return (
-        "## How to call it\n\n"
-        f"```sh\n{first}{latents}aedeploy {job} photos/ --out images/ --bundle {name}\n```\n\n"
-        "```python\nimport aedeploy\n\n"
-        f'ae = aedeploy.load("artifacts/{manifest.name}")\n{calls}\n```\n\n'
-        "In any other language: open a graph below with its runtime; `golden.safetensors` holds inputs and outputs to "
-        "prove it with (`<role>/<batch>/<tensor>`), `bundle.json` the contract in full."
-    )
+def _noise(manifest: Manifest) -> list[str]:
+    if manifest.noise is None:
+        return []
+    return [
+        f"- Noise: `{SIGMA}`, float32 `[batch, 1, height, width]`: its standard deviation at each pixel in "
+        f"{manifest.noise.unit}, 0 to {manifest.noise.maximum:g}. aedeploy makes that of one number, or estimates it."
+    ]
 
 
 def _graphs(manifest: Manifest) -> str:
@@ -139,7 +156,7 @@ def _requirement(graph: GraphRecord) -> str:
 def _measured(manifest: Manifest) -> str:
     data = manifest.provenance.data
     where = f"On {data.held_out:,} held-out images of {data.name}, by PyTorch" if data else "By PyTorch"
-    rows = [(name, _figure(value), _meaning(name)) for name, value in manifest.metrics.items()]
+    rows = [(name, _figure(value), _meaning(name, manifest)) for name, value in manifest.metrics.items()]
     return f"## What was measured\n\n{where}:\n\n" + _table(("figure", "value", "meaning"), rows)
 
 
@@ -149,9 +166,11 @@ def _figure(value: float | int | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
 
 
-def _meaning(name: str) -> str:
+def _meaning(name: str, manifest: Manifest) -> str:
     if name.startswith("loss_"):
         return f"the term {name.removeprefix('loss_')} of the loss, before its weight"
+    if manifest.noise is not None and name in _MEANING_TOLD:
+        return _MEANING_TOLD[name]
     return _MEANING.get(name, "")
 
 
@@ -160,6 +179,10 @@ def _origin(manifest: Manifest) -> str:
     lines = ["## Where it comes from", ""]
     if data:
         lines.append(f"- Trained on {data.train:,} images of {data.name}; {data.split}.")
+        if data.preparation:
+            lines.append(f"- Made of them: {data.preparation}.")
+        if data.files:
+            lines.append(f"- The {len(data.files):,} files are named in `bundle.json`.")
     packages = ", ".join(f"{name} {version}" for name, version in provenance.packages.items())
     seed = "" if provenance.seed is None else f", seed {provenance.seed}"
     lines += [

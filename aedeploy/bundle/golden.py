@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aedeploy.bundle.manifest import SIGMA
 from aedeploy.errors import IntegrityError
 
 Arrays = dict[str, np.ndarray]
@@ -31,7 +32,12 @@ class GoldenCase:
     outputs: Arrays
 
 
-INPUT_OF_ROLE = {"encoder": "image", "decoder": "latent", "autoencoder": "image"}
+#: What graphs are given; all else in a case is what they give. Only a denoiser that is told the noise takes ``sigma``.
+INPUTS_OF_ROLE = {
+    "encoder": frozenset({"image", SIGMA}),
+    "decoder": frozenset({"latent"}),
+    "autoencoder": frozenset({"image", SIGMA}),
+}
 
 
 SAMPLES = "samples"
@@ -68,10 +74,10 @@ def load_golden(path: Path) -> list[GoldenCase]:
             continue
         role, _, rest = key.partition("/")
         batch, _, name = rest.partition("/")
-        if role not in INPUT_OF_ROLE or not batch.isdecimal() or not name:
+        if role not in INPUTS_OF_ROLE or not batch.isdecimal() or not name:
             raise IntegrityError(f"{path.name} has a tensor {key!r}: a name must be role/batch/tensor.")
         case = cases.setdefault((role, int(batch)), GoldenCase(role=role, batch=int(batch), inputs={}, outputs={}))
-        (case.inputs if name == INPUT_OF_ROLE[role] else case.outputs)[name] = array
+        (case.inputs if name in INPUTS_OF_ROLE[role] else case.outputs)[name] = array
     return list(cases.values())
 
 

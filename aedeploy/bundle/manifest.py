@@ -101,6 +101,19 @@ class LatentContract(Config):
     masked: bool = Field(default=False, description="All but some entries are set to 0, by a choice among them.")
 
 
+#: The name of the input by which a graph is told how much noise there is.
+SIGMA = "sigma"
+
+
+class NoiseContract(Config):
+    """What a denoiser is told of the noise in an image: the input ``sigma``, a map, [batch, 1, height, width]."""
+
+    unit: Literal["levels of 255"] = Field(
+        default="levels of 255", description="Of sigma: the noise's standard deviation where white is 255."
+    )
+    maximum: float = Field(gt=0.0, le=255.0, description="The most noise that the model was trained on.")
+
+
 class Quantisation(Config):
     """How a graph computes in less than float32, and what that cost when it was measured."""
 
@@ -152,6 +165,8 @@ class DataRecord(Config):
     train: int = Field(ge=1, description="Images trained on.")
     held_out: int = Field(ge=1, description="Images held out: they choose the best weights and give the figures.")
     split: str = Field(description="How the held-out images were chosen.")
+    preparation: str | None = Field(default=None, description="What was done to the files; null: see the recipe.")
+    files: tuple[str, ...] = Field(default=(), description="Their names, where the recipe asks for them.")
 
 
 class Provenance(Config):
@@ -174,6 +189,9 @@ class Manifest(Config):
     latent: LatentContract | None = Field(description="null: the model cannot be cut, it has an autoencoder only.")
     any_size: AnySize | None = Field(
         default=None, description="Measured at export. null: the model has one size, or an older release exported it."
+    )
+    noise: NoiseContract | None = Field(
+        default=None, description="null: the graphs take the image alone, and are told nothing of its noise."
     )
     weights: FileRecord
     golden: FileRecord

@@ -33,6 +33,9 @@ HISTORY_FILE = "history.jsonl"
 CARD_FILE = "README.md"
 CHECKPOINT_FILE = "checkpoint.safetensors"  # of a run; no part of the bundle
 
+#: Where the bundles of an installed package are: see :mod:`aedeploy.bundle.shipped`.
+INSTALLED = Path(__file__).resolve().parents[1] / "bundles"
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -98,6 +101,11 @@ class Bundle:
             BundleError: there is none, or its parity check failed and ``allow_failed`` is not set.
         """
         found = self.manifest.graph(role, format, pixels)
+        if found is None and role != "autoencoder" and self.manifest.latent is None:
+            raise BundleError(
+                f"The model of bundle {self.name!r} cannot be cut into an encoder and a decoder: it has an autoencoder "
+                "alone, for reconstruct and denoise."
+            )
         if found is None:
             have = sorted({g.variant for g in self.manifest.graphs if g.role == role})
             listed = f"it has {role} graphs as {', '.join(have)}" if have else f"it has no {role} graph yet"
@@ -126,13 +134,32 @@ class Bundle:
         return Bundle(self.path, manifest)
 
 
+def is_installed(bundle: Bundle) -> bool:
+    """Whether a bundle is part of an installed package."""
+    return bundle.path.resolve().is_relative_to(INSTALLED)
+
+
+def require_changeable(bundle: Bundle) -> None:
+    """Refuse to change a bundle that is part of an installed package: the next installation would undo it unseen.
+
+    Raises:
+        BundleError: it is.
+    """
+    if is_installed(bundle):
+        raise BundleError(
+            f"Bundle {bundle.name!r} came with the package, and is left as it is: copy it first, by  "
+            f"cp -r {shlex.quote(str(bundle.path))} artifacts/  and name the copy."
+        )
+
+
 @contextmanager
 def changing(bundle: Bundle) -> Iterator[Bundle]:
     """Hold a bundle for a change, and give it as it is now: another process may have added to it meanwhile.
 
     Raises:
-        BundleError: it now holds another model.
+        BundleError: it now holds another model, or is part of the package.
     """
+    require_changeable(bundle)
     with locked(bundle.path):
         current = open_bundle(bundle.path)
         if current.manifest.digest != bundle.manifest.digest:

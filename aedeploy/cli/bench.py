@@ -123,7 +123,10 @@ def _check(role: str, pixels: Sequence[str] | None) -> None:
 
 def _folder(bundle: Bundle, out: Path | None) -> Path:
     """Where the report goes: made now, since nobody wants to hear of a full or foreign disk after the measuring."""
-    beside = bundle.path.absolute()
+    from aedeploy.bundle.store import is_installed
+
+    # Of one that came with the package, here: what is beside it is the package.
+    beside = Path.cwd() / bundle.path.name if is_installed(bundle) else bundle.path.absolute()
     folder = out or beside.with_name(f"{beside.name}-bench")
     if folder.resolve().is_relative_to(bundle.path.resolve()):
         raise ConfigError(f"--out {folder} is in the bundle, which is left as it is: choose another folder.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
     from aedeploy.evaluation import Evaluation
     from aedeploy.evaluation.codebook import CodebookFigures
+    from aedeploy.evaluation.denoising import DenoisingEvaluation
+    from aedeploy.evaluation.denoising.estimate import AutoFigures
     from aedeploy.evaluation.gaussian import GaussianFigures
+    from aedeploy.evaluation.images import Failure
     from aedeploy.evaluation.noise import NoiseFigures
     from aedeploy.evaluation.result import LatentFigures
     from aedeploy.evaluation.sparsity import SparsityFigures
 
 _UNITS_SHOWN = 32
+_FAILURES_SHOWN = 10
 _BCE, _BCE_NATS = "BCE, nats a pixel", "BCE, nats an image"
 
 
@@ -36,6 +40,33 @@ def evaluation_tables(result: Evaluation) -> Iterator[Table]:
         yield _pairs("sparsity", _sparsity(result.sparsity))
     if result.denoising:
         yield _denoising(result.denoising)
+
+
+def denoising_tables(result: DenoisingEvaluation) -> Iterator[Table]:
+    """Every method at every σ; then, of a model that can be told nothing, what it makes of that."""
+    names = ("σ", "method", "PSNR, dB", "SSIM", "seconds an image", "megapixels a second")
+    title = f"{result.bundle}, {counted(result.images, 'image')} of {result.data}, {result.megapixels:,.1f} megapixels"
+    table = columns(title, names, right={*names} - {"method"})
+    before = None
+    for at in result.results:
+        sigma = "" if at.sigma == before else f"{at.sigma:g}"
+        speed = (at.seconds, at.megapixels_per_second)
+        add_row(table, sigma, at.method, _decibels(at.psnr), _figure(at.ssim), *map(_figure, speed))
+        before = at.sigma
+    yield table
+    if result.auto is not None:
+        yield _estimates(result.auto)
+        yield _pairs("a clean image, σ estimated", _clean(result.auto))
+
+
+def failure_lines(failures: Sequence[Failure], images: int) -> Iterator[str]:
+    """Which of so many images could not be read, the first of them by name."""
+    if failures:
+        yield f"{len(failures):,} of {counted(images, 'file')} could not be read:"
+    for failure in failures[:_FAILURES_SHOWN]:
+        yield f"  failed   {failure.path}: {failure.reason}"
+    if len(failures) > _FAILURES_SHOWN:
+        yield f"  … and {len(failures) - _FAILURES_SHOWN:,} more: --json lists all of them"
 
 
 def _reconstruction(result: Evaluation) -> Table:
@@ -114,6 +145,28 @@ def _denoising(figures: tuple[NoiseFigures, ...]) -> Table:
         similar = (at.noisy_ssim, at.ssim)
         add_row(table, f"{at.sigma:g}", *map(_decibels, decibels), *map(_figure, similar))
     return table
+
+
+def _estimates(auto: AutoFigures) -> Table:
+    names = ("σ", "of", "estimated", "mean error", "worst error", "within 10 %")
+    table = columns("σ as it is estimated", names, right={*names} - {"of"})
+    for at in auto.estimates:
+        errors = (f"{at.mean_error:.1%}", f"{at.worst_error:.1%}")
+        add_row(table, f"{at.sigma:g}", at.given, f"{at.mean:.2f}", *errors, f"{at.near} of {at.images}")
+    return table
+
+
+def _clean(auto: AutoFigures) -> dict[str, str]:
+    clean = auto.clean
+    return {
+        "PSNR to itself, dB: lowest, median": f"{_untouched(clean.lowest_psnr)}, {_untouched(clean.median_psnr)}",
+        "40 dB or more": f"{clean.untouched} of {clean.images}",
+        "σ estimated: mean, most": f"{clean.sigma:.2f}, {clean.worst_sigma:.2f}",
+    }
+
+
+def _untouched(psnr: float | None) -> str:
+    return "unchanged" if psnr is None else _decibels(psnr)
 
 
 def _pairs(title: str, rows: Mapping[str, str]) -> Table:

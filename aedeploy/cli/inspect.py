@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from aedeploy.bundle import Bundle, ImageContract, LatentContract, Manifest, TensorSpec
+    from aedeploy.bundle import Bundle, ImageContract, LatentContract, Manifest, NoiseContract, TensorSpec
     from aedeploy.runtime.exported_file import ExportedFile
 
 
@@ -96,6 +96,7 @@ def _file_overview(file: ExportedFile) -> dict[str, str]:
         "recipe": f"{file.recipe.get('name', '')}: {file.recipe.get('summary', '')}",
         "image": _image(file.contract.image),
         "latent": _latent(file.contract.latent),
+        **_noise(file.contract.noise),
         "size": f"{file.bytes:,} bytes",
         "sha256": file.sha256,
         "bundle digest": file.bundle_digest,
@@ -146,6 +147,7 @@ def _overview(bundle: Bundle) -> Table:
         "image": _image(manifest.image),
         **({"full size": str(manifest.any_size)} if manifest.any_size else {}),
         "latent": _latent(manifest.latent),
+        **_noise(manifest.noise),
         "weights": f"{manifest.weights.path}, {_megabytes(manifest.weights.bytes)} MB",
         "digest": manifest.digest,
     }
@@ -167,6 +169,13 @@ def _latent(contract: LatentContract | None) -> str:
     latent = f"{shape} float32, {contract.kind}, {contract.distribution}"
     latent += f", a codebook of {contract.codebook_size:,}" if contract.codebook_size else ""
     return latent + (", all but some of them 0" if contract.masked else "")
+
+
+def _noise(contract: NoiseContract | None) -> dict[str, str]:
+    """A row, of a model that is told the noise."""
+    if contract is None:
+        return {}
+    return {"noise": f"told as sigma, its standard deviation in {contract.unit}, from 0 to {contract.maximum:g}"}
 
 
 def _megabytes(size: int) -> str:

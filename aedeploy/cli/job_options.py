@@ -153,6 +153,20 @@ _SCORES = (
     ),
 )
 
+_NOISE = (
+    _option(
+        "sigma",
+        "--sigma",
+        str,
+        "auto",
+        "The noise's standard deviation in levels of 255, for a model that is told; 0 to 55 of the shipped ones. auto: "
+        "estimated for each image.",
+        "auto|N",
+    ),
+    _option("strength", "--strength", float, 1.0, "Of the clean image, 0 to 1; the rest is the input.", "S"),
+    _option("compare", "--compare", bool, False, "Write before and after, side by side, in place of the clean image."),
+)
+
 _GRAPH = (
     JobOption(name="bundle", annotation=BundleOption),
     JobOption(name="backend", annotation=Backend),
@@ -203,8 +217,22 @@ _WRITTEN: dict[str, dict[str, tuple[JobOption, ...]]] = {
     "encode": {"Latents": _LATENTS},
     "decode": {"Images": _IMAGES},
     "reconstruct": {"Images": (*_IMAGES, *_SIZES), "Scores": _SCORES},
-    "denoise": {"Images": (*_IMAGES, *_SIZES)},
+    "denoise": {"Noise": _NOISE, "Images": (*_IMAGES, *_SIZES)},
 }
+
+# What comes with the package, where others take the newest that somebody trained.
+_SHIPPED = JobOption(
+    name="bundle",
+    annotation=Annotated[
+        str | None,
+        typer.Option(
+            "--bundle",
+            "-b",
+            help="A bundle's folder, or its name in artifacts/. Default: the denoisers that come with the package, one "
+            "for colours, one for grey.",
+        ),
+    ],
+)
 
 
 def panels(job: str) -> dict[str, tuple[JobOption, ...]]:
@@ -213,7 +241,7 @@ def panels(job: str) -> dict[str, tuple[JobOption, ...]]:
     return {
         "Inputs": inputs,
         **_WRITTEN[job],
-        "Model": _GRAPH,
+        "Model": (_SHIPPED, *_GRAPH[1:]) if job == "denoise" else _GRAPH,
         "Speed": _SPEED,
         "Errors and earlier runs": _TROUBLE,
         _LAST: SPOKEN,

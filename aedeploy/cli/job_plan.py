@@ -35,12 +35,16 @@ def show_plan(request: JobRequest, output: Output) -> None:
 def _lines(plan: DryRun) -> Iterator[str]:
     yield f"{plan.job} {plan.source} → {plan.output}  (a dry run: nothing is written)"
     workers = counted(plan.workers, "worker") if plan.workers else "as many workers as the cluster has"
-    yield f"  bundle     {plan.bundle}, {plan.backend} on {plan.device}, {workers}"
+    grey = plan.denoising and plan.denoising["grey_bundle"]
+    bundles = f"{plan.bundle} (grey images: {grey})" if grey else plan.bundle
+    yield f"  bundle     {bundles}, {plan.backend} on {plan.device}, {workers}"
     done = f", {plan.done:,} done already" if plan.done else ""
     elsewhere = f"; {plan.elsewhere:,} are of other processes" if plan.elsewhere else ""
     yield f"  inputs     {plan.inputs:,}: {plan.to_do:,} to do{done}{elsewhere}"
     yield f"  shards     {plan.shards:,}, {amount(plan.bytes)} to read"
     yield f"  geometry   {plan.geometry}"
+    if plan.denoising is not None:
+        yield f"  noise      {_noise(plan)}"
     if plan.skipped:
         yield f"  skipped    {counted(plan.skipped, 'file')}: no images by their names, or not selected"
     yield from _failures("collides", plan.collisions)
@@ -53,6 +57,21 @@ def _lines(plan: DryRun) -> Iterator[str]:
         yield f"             from {measured}: {1000 * sample.seconds_per_image:.2f} ms of one worker each,"
         yield f"             most of it {', '.join(bottleneck(sample.seconds))}; without start-up and the disk's time"
     yield from _failures("failed", sample.failures)
+
+
+def _noise(plan: DryRun) -> str:
+    assert plan.denoising is not None
+    sigma, strength, told = plan.denoising["sigma"], plan.denoising["strength"], plan.sample.sigma
+    if sigma is None:
+        words = "the model is told nothing of it"
+    elif sigma == "auto":
+        words = "sigma is estimated for each image"
+        words += f": {told[0]:.1f} to {told[1]:.1f} of 255 in the sample" if told else ""
+    else:
+        words = f"sigma is {sigma:g} of 255 for every image"
+    if strength != 1:
+        words += f"; strength {strength:g}"
+    return f"{words}; before and after are written" if plan.denoising["compare"] else words
 
 
 def _failures(word: str, failures: Sequence[Failure]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from aedeploy.cli.job_options import SPOKEN, panels
@@ -24,7 +25,36 @@ def auto_or_number(name: str, value: str) -> int | None:
     return int(value)
 
 
-def read_request(job: JobName, bundle: Bundle, options: Mapping[str, Any]) -> JobRequest:
+def auto_or_level(value: str) -> float | None:
+    """What ``--sigma auto|N`` was given; None for auto."""
+    if value == "auto":
+        return None
+    try:
+        level = float(value)
+        if isfinite(level):
+            return level
+    except ValueError:
+        pass
+    raise ConfigError(f"--sigma takes a number, in levels of 255, or auto: {value!r} is neither.")
+
+
+def bundles_of(job: JobName, named: str | None) -> tuple[Bundle, Bundle | None]:
+    """The bundle of a job, and the one that it has beside it for grey images, if any.
+
+    Raises:
+        BundleError: there is none.
+    """
+    from aedeploy.bundle.locate import find_bundle
+    from aedeploy.bundle.shipped import COLOUR, GREY, shipped_bundle
+
+    if job == "denoise" and named is None:
+        return shipped_bundle(COLOUR), shipped_bundle(GREY)
+    return find_bundle(named), None
+
+
+def read_request(
+    job: JobName, bundle: Bundle, options: Mapping[str, Any], grey_bundle: Bundle | None = None
+) -> JobRequest:
     """What a command's options ask for.
 
     Raises:
@@ -47,10 +77,12 @@ def read_request(job: JobName, bundle: Bundle, options: Mapping[str, Any]) -> Jo
         )
     for name in {"batch_size", "workers", "tile"} & set(values):
         values[name] = auto_or_number(name, values[name])
+    if "sigma" in values:
+        values["sigma"] = auto_or_level(values["sigma"])
     if values.get("max_pixels", 0) is None:
         del values["max_pixels"]
     values["part"] = _part(values["part"])
-    return JobRequest(job=job, bundle=bundle, **values)
+    return JobRequest(job=job, bundle=bundle, grey_bundle=grey_bundle, **values)
 
 
 def _part(text: str | None) -> tuple[int, int]:
@@ -67,7 +99,9 @@ def command_of(request: JobRequest) -> list[str]:
     source = str(request.source)
     if source.startswith("-") and source != "-":
         source = f"./{source}"
-    words = ["aedeploy", request.job, source, "--out", str(request.output), "--bundle", str(request.bundle.path)]
+    words = ["aedeploy", request.job, source, "--out", str(request.output)]
+    if request.grey_bundle is None:  # the two are what is taken where none is named
+        words += ["--bundle", str(request.bundle.path)]
     return words + options_of(request)
 
 
@@ -99,6 +133,7 @@ def _typed(request: JobRequest) -> dict[str, Any]:
         del values[name]
     for name in ("batch_size", "workers", "tile"):
         values[name] = "auto" if values[name] is None else str(values[name])
+    values["sigma"] = "auto" if request.sigma is None else str(request.sigma).removesuffix(".0")
     values["include"] = list(request.selection.include) or None
     values["exclude"] = list(request.selection.exclude) or None
     values["links"] = request.selection.links

@@ -16,7 +16,7 @@ import typer
 from aedeploy.cli.console import INTERRUPTED, Output, output_of
 from aedeploy.cli.job_progress import JobProgress, bottleneck
 from aedeploy.cli.job_request import auto_or_number as auto_or_number
-from aedeploy.cli.job_request import command_of, read_request
+from aedeploy.cli.job_request import bundles_of, command_of, read_request
 
 if TYPE_CHECKING:
     from aedeploy.jobs.plan import Plan
@@ -35,12 +35,10 @@ _NOT_IN_JSON = ("others", "other_names", "complete")
 
 def run_command(job: JobName, options: Mapping[str, Any]) -> None:
     """Do what a command's options ask for and print the result; ends with the job's exit code."""
-    from aedeploy.bundle.locate import find_bundle
-
     output = output_of(options)
-    found = find_bundle(options["bundle"])
-    output.note(f"Bundle: {found.path}")
-    request = read_request(job, found, options)
+    found, grey = bundles_of(job, options["bundle"])
+    output.note(f"Bundle: {found.path}" + (f", and for grey images {grey.path}" if grey else ""))
+    request = read_request(job, found, options, grey)
     if options["dry_run"]:
         from aedeploy.cli.job_plan import show_plan
 
@@ -58,8 +56,9 @@ def carry_out(request: JobRequest, output: Output, again: Sequence[str]) -> None
     with _stop_on_signals() as stop, contextlib.nullcontext() if output.debug else _without_chatter():
         summary = _watched(plan, output, stop)
     values = {name: value for name, value in summary.as_dict().items() if name not in _NOT_IN_JSON}
-    if summary.verdict is None:
-        del values["verdict"]
+    for name in ("verdict", "denoising"):  # of some jobs only
+        if values[name] is None:
+            del values[name]
     output.result(values if summary.complete else values | {"resume": shlex.join(again)}, _text(summary))
     if most := bottleneck(summary.stages):
         spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.stages.items())

@@ -92,7 +92,8 @@ def _lines(found: JobStatus) -> Iterator[str]:
     from aedeploy.cli.job_plan import amount
 
     yield f"{found.job} {found.source} → {found.output}{'  (it runs now)' if found.running else ''}"
-    yield f"  bundle     {found.bundle}, {found.bundle_digest[:12]}"
+    grey = found.options.get("grey_bundle")
+    yield f"  bundle     {found.bundle}, {found.bundle_digest[:12]}" + (f"; for grey images {grey}" if grey else "")
     if options := _options(found):
         yield f"  options    {shlex.join(options)}"
     known = "not all are listed yet" if found.inputs is None else f"{found.inputs:,}"

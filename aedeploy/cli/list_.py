@@ -9,7 +9,7 @@ import typer
 from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.options import Debug, Json, Quiet, Verbose
 from aedeploy.cli.tables import add_row, columns
-from aedeploy.errors import UnknownNameError
+from aedeploy.errors import BundleError, UnknownNameError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,7 +23,7 @@ _TARGETS = "aedeploy.embed.targets"
 @reporting
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help="variants, formats, backends, targets or data. Default: all of them.")
+        str | None, typer.Argument(help="variants, formats, backends, bundles, targets or data. Default: all of them.")
     ] = None,
     *,
     json_: Json = False,
@@ -31,14 +31,21 @@ def list_(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """List the variants, formats, backends, targets or data there are.
+    """List the variants, formats, backends, targets or data there are, or the bundles that came with the package.
 
     Example:
 
         aedeploy list variants
     """
     output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
-    listings = {"variants": _variants, "formats": _formats, "backends": _backends, "targets": _targets, "data": _data}
+    listings = {
+        "variants": _variants,
+        "formats": _formats,
+        "backends": _backends,
+        "bundles": _bundles,
+        "targets": _targets,
+        "data": _data,
+    }
     if kind is not None and kind not in listings:
         raise UnknownNameError("list", kind, listings)
     chosen = {name: listing() for name, listing in listings.items() if kind in (None, name)}
@@ -102,6 +109,30 @@ def _installed(backend: str) -> str:
     return "yes"
 
 
+def _bundles() -> Rows:
+    from aedeploy.bundle.shipped import shipped_bundle, shipped_names
+
+    rows = []
+    for name in shipped_names():
+        try:
+            bundle = shipped_bundle(name)
+        except BundleError as error:
+            rows.append({"name": name, "summary": str(error), "formats": "–", "MB": "–", "folder": "–"})
+            continue
+        formats = dict.fromkeys(graph.variant for graph in bundle.manifest.graphs)
+        size = sum(path.stat().st_size for path in bundle.path.rglob("*") if path.is_file())
+        rows.append(
+            {
+                "name": name,
+                "summary": bundle.manifest.recipe.get("summary") or "An autoencoder",
+                "formats": ", ".join(formats),
+                "MB": f"{size / 1e6:.2f}",
+                "folder": str(bundle.path),
+            }
+        )
+    return rows
+
+
 def _targets() -> Rows:
     from aedeploy.names import literals_in, summaries_in
 
@@ -123,7 +154,7 @@ def _data() -> Rows:
 
 def _table(title: str, rows: Rows) -> Table:
     # A row is one line: the rest is in --json, and in docs/variants.md, docs/formats.md and docs/embedding.md.
-    left_out = {"variants": "source", "formats": "summary", "targets": "needs"}.get(title)
+    left_out = {"variants": "source", "formats": "summary", "bundles": "folder", "targets": "needs"}.get(title)
     names = [name for name in rows[0] if name != left_out]
     table = columns(title, names)
     table.columns[0].no_wrap = True

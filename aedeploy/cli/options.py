@@ -12,13 +12,17 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no mess
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on the way.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
+_BUNDLE = (
+    "A bundle's folder, or its name in artifacts/, or of one that came with the package (aedeploy list bundles). "
+    "Default: the newest in artifacts/."
+)
 BundleArgument = Annotated[
     str | None,
-    typer.Argument(metavar="BUNDLE", help="A bundle's folder, or its name in artifacts/. Default: the newest there."),
+    typer.Argument(metavar="BUNDLE", help=_BUNDLE),
 ]
 BundleOption = Annotated[
     str | None,
-    typer.Option("--bundle", "-b", help="A bundle's folder, or its name in artifacts/. Default: the newest there."),
+    typer.Option("--bundle", "-b", help=_BUNDLE),
 ]
 Backend = Annotated[
     str | None,

@@ -58,12 +58,14 @@ def parity(
         aedeploy parity artifacts/digits-ae --format onnx
     """
     from aedeploy.bundle.locate import find_bundle
+    from aedeploy.bundle.store import require_changeable
     from aedeploy.images.folder import list_images
     from aedeploy.parity.check import check_parity, record_parity, variants_of
     from aedeploy.parity.tolerances import check_overrides, describe_overrides, parse_tolerances
 
     output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
     found = find_bundle(bundle)
+    require_changeable(found)  # now, not when there is a report to keep in it
     trust_own_module(module)
     variants = variants_of(found, format)
     overrides = parse_tolerances(tolerance or ())

@@ -41,6 +41,10 @@ def train(
     color: Color = "auto",
     held_out: HeldOut = None,
     workers: Annotated[int | None, typer.Option(help="Threads that decode a folder. Default: one a core.")] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Not these of a folder's images, such as 'scans/'; repeatable."),
+    ] = None,
     variant: Variant = "ae",
     latent_dim: Annotated[int | None, typer.Option(help="Size of the latent (model.latent_dim).")] = None,
     epochs: Epochs = None,
@@ -79,6 +83,8 @@ def train(
 
         aedeploy train --data mnist --variant vae --set objective.kl.weight=4
 
+        aedeploy train --data photos/ --variant denoiser-color --exclude 'scans/'
+
         torchrun --nproc-per-node 2 -m aedeploy train --data photos/ --variant my.toml
     """
     import importlib.util
@@ -111,7 +117,13 @@ def train(
         out=out or default_destination(data_name(data), recipe.name, resume=resume),
         numbered=out is None and not resume,
         data=DataRequest(
-            data=data, data_root=data_root, image_size=size, color=color, held_out=held_out, workers=workers
+            data=data,
+            data_root=data_root,
+            image_size=size,
+            color=color,
+            held_out=held_out,
+            workers=workers,
+            exclude=tuple(exclude or ()),
         ),
         seed=seed,
         device=device,
@@ -148,6 +160,7 @@ def train(
             "--tensorboard": tensorboard,
         }
         options = [f"{name}={value}" for name, value in asked.items() if value is not None]
+        options += [f"--exclude={pattern}" for pattern in exclude or ()]
         options += [f"--set={override}" for override in overrides]
         command = shlex.join(["aedeploy", "train", *options, f"--out={ended.bundle.path}", "--resume"])
         output.error(f"Interrupted after {counted(ended.epochs, 'epoch')}; this goes on from there:  {command}")
@@ -171,8 +184,9 @@ def _summary(ended: Ended) -> str:
         if value is not None and name != "epochs"
     )
     path = ended.bundle.path
+    patches = ended.bundle.manifest.recipe["training"]["patches"] is not None
     return (
         f"{path}: {counted(ended.epochs, 'epoch')}, {ended.seconds:.1f} s\n"
-        f"held-out images: {', '.join(figures)}\n"
+        f"held-out {'patches' if patches else 'images'}: {', '.join(figures)}\n"
         f"next:  aedeploy export {shlex.quote(str(path))} --format onnx"
     )

@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from aedeploy.cli.console import Output
+from aedeploy.cli.console import Output, counted
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -48,6 +48,17 @@ def compression(pixels: int, latent: int) -> str:
     return f"latent of {latent:,} numbers for {pixels:,} pixel values: {pixels / latent:.3g} × fewer"
 
 
+def _images(event: Started) -> str:
+    """What the model is trained and judged on."""
+    if event.photographs is None:
+        return f"{event.data.train:,} images of {event.data.name} to train on and {event.data.held_out:,} held out"
+    train, held_out = event.photographs
+    return (
+        f"{event.data.train:,} patches of {counted(train, 'photograph')} of {event.data.name} to train on and "
+        f"{event.data.held_out:,} of {held_out:,} held out"
+    )
+
+
 class TrainingProgress:
     """A context manager that is shown the events of a run."""
 
@@ -83,11 +94,13 @@ class TrainingProgress:
     def _started(self, event: Started) -> None:
         channels, height, width = event.image_shape
         colour = "grey" if channels == 1 else "RGB"
-        self._line(
-            f"{event.parameters:,} parameters; {event.data.train:,} images of {event.data.name} to train on and "
-            f"{event.data.held_out:,} held out, {height}×{width} {colour}; on {event.device}"
-        )
-        self._line(compression(channels * height * width, event.latent))
+        self._line(f"{event.parameters:,} parameters; {_images(event)}, {height}×{width} {colour}; on {event.device}")
+        if event.latent is None:
+            self._line("the image itself goes around the latent: one graph, not cut into an encoder and a decoder")
+        else:
+            self._line(compression(channels * height * width, event.latent))
+        if event.max_sigma is not None:
+            self._line(f"told how much noise there is, up to σ = {event.max_sigma:g} levels of 255")
         self.phases = event.phases
         for note in event.notes:
             self._line(note)

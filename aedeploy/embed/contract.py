@@ -49,6 +49,7 @@ def contract_of(bundle: Bundle, graphs: Sequence[GraphRecord]) -> Contract:
             include={"channels", "mode", "height", "width", "dynamic_size", "multiple_of", "minimum"},
         ),
         "latent": _latent(bundle, cases),
+        "noise": manifest.noise.model_dump(mode="json", include={"maximum"}) if manifest.noise else None,
         "denoises": manifest.denoises,
         "noise_sigma": _noise_sigma(recipe.get("corruption")),
         "format": graphs[0].format,
@@ -66,9 +67,16 @@ def _latent(bundle: Bundle, cases: Sequence[GoldenCase]) -> Contract | None:
     latent = bundle.manifest.latent
     if latent is None:
         return None
-    # The manifest may name dimensions that depend on the image's size: the golden ones are of the model's own.
-    shape = next((case.inputs["latent"].shape[1:] for case in cases if case.role == "decoder"), latent.shape)
-    return {**latent.model_dump(mode="json"), "shape": list(shape)}
+    decoders = [case for case in cases if case.role == "decoder"]
+    shape = list(latent.shape)
+    if decoders and any(isinstance(size, str) for size in shape):
+        # Dimensions that depend on the image's: of the model's own size as many times the golden ones as the image is.
+        image, (golden, *_) = bundle.manifest.image, decoders
+        _, _, *sizes = golden.outputs["image"].shape
+        channels, *places = golden.inputs["latent"].shape[1:]
+        own = [place * full // of for place, full, of in zip(places, (image.height, image.width), sizes, strict=True)]
+        shape = [channels, *own]
+    return {**latent.model_dump(mode="json"), "shape": shape}
 
 
 def _noise_sigma(corruption: Any) -> float | None:

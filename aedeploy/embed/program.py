@@ -64,9 +64,28 @@ def filled(text: bytes, program: Program) -> bytes:
         "FORMAT": program.format,
         "VERSION": __version__,
         "GRAPHS": _graphs(contract),
+        "NOISE": _noise(program),
+        "SIGMA": "" if contract["noise"] is None else ", 25",
+        "SIGMA_OPTION": "" if contract["noise"] is None else " --sigma 25",
     }
     # All at once: what is put in is not looked through again.
     return re.sub(f"@({'|'.join(words)})@", lambda found: words[found[1]], text.decode()).encode()
+
+
+def _noise(program: Program) -> str:
+    """A paragraph, with the line before it; of a model that is told nothing, nothing."""
+    noise = program.contract["noise"]
+    if noise is None:
+        return ""
+    told = (
+        "the page tells it how much of it it has added itself, and of an image without any, that there is none"
+        if program.target == "web"
+        else "`encode` and `reconstruct` ask for it, on the command line as `--sigma N`"
+    )
+    return (
+        "\n\nThe model is told how much noise its images have: `sigma`, the noise's standard deviation in levels of "
+        f"255, from 0 to {noise['maximum']:g}; {told}. The graphs take it as a map, a value for each pixel."
+    )
 
 
 def _in_line(text: str) -> str:

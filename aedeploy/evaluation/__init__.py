@@ -12,6 +12,7 @@ noise.py       what is left of noise
 pca.py         principal components
 baselines.py   what the figures are held against
 result.py      all of it together
+denoising/     noise taken out of images at full size, beside the classical methods
 """
 
 from aedeploy.evaluation.result import Evaluation

@@ -23,7 +23,7 @@ from aedeploy.bundle.golden import load_samples
 from aedeploy.errors import BackendError, ConfigError, ExportError
 from aedeploy.export.node_values import Recorder, Values, error_of, other_node, other_values, own_name, run_onnx
 from aedeploy.export.onnx_graph import opset_of, program_with_notes
-from aedeploy.export.split import BytesIn, BytesOut, Graph, split
+from aedeploy.export.split import BytesIn, BytesOut, Graph, Inputs, split
 from aedeploy.models.load import load_model
 from aedeploy.models.own import OwnAutoencoder
 from aedeploy.parity.inputs import FAR_SPREADS, PRIOR_SPREAD, latents_like
@@ -123,7 +123,7 @@ class _Search:
         results: list[NodeResult] = []
         for inputs in self._inputs():
             try:
-                found = run_onnx(self.shipped, inputs)
+                found = run_onnx(self.shipped, self.graph.named(inputs))
             except BackendError as error:
                 return self._cannot_run(error, inputs)
             results = list(self._compared(found, inputs))
@@ -150,7 +150,7 @@ class _Search:
     def _name(self) -> str:
         return f"{self.record.variant} {self.record.role}"
 
-    def _inputs(self) -> Iterator[np.ndarray]:
+    def _inputs(self) -> Iterator[Inputs]:
         """What the graph is fed: real images, and the extremes where those are judged, at two batch sizes."""
         shape = self.samples.shape[1:]
         noise = np.random.default_rng(0).integers(0, 256, (1, *shape), dtype=np.uint8)
@@ -159,13 +159,13 @@ class _Search:
         for batch in (images, images[:2]):
             yield self.graph.real_inputs(batch)
         if self.graph.encoder is not None and not self._quantised:
-            latents = self.graph.real_inputs(images)
+            (latents,) = self.graph.real_inputs(images)
             for spread in (PRIOR_SPREAD, *FAR_SPREADS[:3]):
-                yield latents_like(latents, len(latents), spread)
+                yield (latents_like(latents, len(latents), spread),)
 
-    def _compared(self, found: Values, inputs: np.ndarray) -> Iterator[NodeResult]:
+    def _compared(self, found: Values, inputs: Inputs) -> Iterator[NodeResult]:
         """Every value of the shipped file that has a counterpart, in the order in which they are computed."""
-        fresh = run_onnx(self._fresh, inputs)
+        fresh = run_onnx(self._fresh, self.graph.named(inputs))
         torch_values = self._torch_values(inputs)
         modules = {value: node for node in self._fresh.graph.node for value in node.output}
         for node in self.shipped.graph.node:
@@ -222,11 +222,11 @@ class _Search:
             peak=peak,
         )
 
-    def _torch_values(self, inputs: np.ndarray) -> Values:
+    def _torch_values(self, inputs: Inputs) -> Values:
         """What PyTorch computes, by the names that the ONNX values have."""
         exported = self._program.exported_program
         assert exported is not None
-        recorder = Recorder(exported, torch.from_numpy(np.ascontiguousarray(inputs)))
+        recorder = Recorder(exported, [torch.from_numpy(np.ascontiguousarray(array)) for array in inputs])
         with torch.no_grad():
             values = recorder.values()
         # The exporter gives the outputs the names that it was told to.
@@ -269,14 +269,14 @@ class _Search:
             if difference:
                 yield f"the weight {name!r} is not the model's own: {difference}"
 
-    def _cannot_run(self, error: BackendError, inputs: np.ndarray) -> Bisection:
+    def _cannot_run(self, error: BackendError, inputs: Inputs) -> Bisection:
         """The engine itself says which node; the shapes that its values may have say why."""
         match = re.search(r"Name:'([^']*)'", str(error))
         node = next((node for node in self.shipped.graph.node if match and node.name == match[1]), None)
         made = {value: node for node in self._fresh.graph.node for value in node.output}
         text = " ".join(str(error).split())
         if node is None:
-            return Bisection(graph=self._name, first=None, reason=f"It does not run on {list(inputs.shape)}: {text}")
+            return Bisection(graph=self._name, first=None, reason=f"It does not run on {list(inputs[0].shape)}: {text}")
         first = NodeResult(
             node=node.name,
             operator=node.op_type,
@@ -289,7 +289,7 @@ class _Search:
             peak=None,
         )
         explained = self._explained(first)
-        reason = f"{_sentence(first)} cannot be computed for an input of {list(inputs.shape)}{explained} {text}"
+        reason = f"{_sentence(first)} cannot be computed for an input of {list(inputs[0].shape)}{explained} {text}"
         return Bisection(graph=self._name, first=first, reason=reason, around=(first,))
 
 

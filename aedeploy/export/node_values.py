@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ Values = dict[str, np.ndarray]
 class Recorder(torch.fx.Interpreter):
     """Runs an exported program and keeps every tensor by its name."""
 
-    def __init__(self, exported: torch.export.ExportedProgram, given: torch.Tensor) -> None:
+    def __init__(self, exported: torch.export.ExportedProgram, given: Sequence[torch.Tensor]) -> None:
         super().__init__(exported.graph_module)
         self._exported, self._given = exported, given
         self._kept: Values = {}
@@ -27,8 +27,9 @@ class Recorder(torch.fx.Interpreter):
     def values(self) -> Values:
         exported = self._exported
         tensors = {**exported.state_dict, **exported.constants}
+        given = iter(self._given)
         arguments = [
-            self._given if spec.target is None else tensors[spec.target]
+            next(given) if spec.target is None else tensors[spec.target]
             for spec in exported.graph_signature.input_specs
         ]
         self.run(*arguments)
@@ -46,7 +47,7 @@ def own_name(name: str) -> str:
     return re.sub(r"^(inner\.|model\.)+", "", name)
 
 
-def run_onnx(model: onnx.ModelProto, inputs: np.ndarray) -> Values:
+def run_onnx(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray]) -> Values:
     """Every value of a graph, computed node by node: what an engine fuses has no values in between."""
     import onnxruntime
 
@@ -63,7 +64,7 @@ def run_onnx(model: onnx.ModelProto, inputs: np.ndarray) -> Values:
     try:
         session = onnxruntime.InferenceSession(copied.SerializeToString(), options, providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
-        results = session.run(names, {session.get_inputs()[0].name: np.ascontiguousarray(inputs)})
+        results = session.run(names, {name: np.ascontiguousarray(array) for name, array in inputs.items()})
     except Exception as error:  # onnxruntime's exceptions have no common base but Exception
         raise BackendError(str(error)) from None
     return {name: array for name, array in zip(names, results, strict=True) if isinstance(array, np.ndarray)}

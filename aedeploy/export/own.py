@@ -24,7 +24,6 @@ from aedeploy.export.own_weights import load_weights
 from aedeploy.export.run import ExportResult, export_bundle, staging_folder
 from aedeploy.files import locked
 from aedeploy.images.geometry import Geometry
-from aedeploy.models.contract import roles_of
 from aedeploy.models.own import (
     OUTPUTS,
     SKIPPED,
@@ -259,7 +258,7 @@ def _write(folder: Path, name: str, source: OwnSource) -> Bundle:
     """The bundle before its export."""
     folder.mkdir()
     samples = torch.from_numpy(np.ascontiguousarray(source.samples_NHWC.transpose(0, 3, 1, 2)))
-    write_model_files(folder, source.model.module, samples, roles_of(source.model))
+    write_model_files(folder, source.model, samples)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         name=name,

@@ -23,7 +23,7 @@ from aedeploy.bundle.card import write_card
 from aedeploy.bundle.golden import load_samples
 from aedeploy.bundle.manifest import Pixels, Role
 from aedeploy.bundle.software import installed_software
-from aedeploy.bundle.store import changing, record_file
+from aedeploy.bundle.store import changing, record_file, require_changeable
 from aedeploy.errors import BusyError, ConfigError, MissingDependencyError, ParityError
 from aedeploy.export.formats import Written
 from aedeploy.export.lint import Finding, lint, refuse, subject_of
@@ -86,11 +86,13 @@ def export_bundle(
 
     Raises:
         UnknownNameError: there is no such format.
+        BundleError: the bundle came with the package.
         ConfigError: an option that none of the formats takes.
         MissingDependencyError: what writes a format is not installed.
         ExportError: the model cannot be exported; a LintError, where the lint found why, holds its findings.
         ParityError: a graph does not compute what PyTorch computes; it is marked as failed in the manifest.
     """
+    require_changeable(bundle)
     given = {"opset": opset, "calibration": calibration}
     options = {name: value for name, value in given.items() if value is not None}
     writers = _writers(formats, pixels, options)
@@ -188,6 +190,9 @@ def _metadata(bundle: Bundle, model: Deployable, pixels: Pixels) -> dict[Role, d
             "inputs": [spec.model_dump(mode="json") for spec in inputs],
             "outputs": [spec.model_dump(mode="json") for spec in outputs],
         }
+        if manifest.noise is not None:
+            # Of no other: what earlier releases wrote of them, and can read, stays as it is.
+            contract["noise"] = manifest.noise.model_dump(mode="json")
         metadata[role] = {
             "aedeploy.role": role,
             "aedeploy.bundle_digest": manifest.digest,

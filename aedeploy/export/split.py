@@ -18,15 +18,19 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from aedeploy.bundle import TensorSpec
+from aedeploy.bundle import NoiseContract, TensorSpec
 from aedeploy.bundle.manifest import Pixels, Role
 from aedeploy.errors import ExportError
+from aedeploy.images.noise import noisy, sigma_maps
 from aedeploy.images.pixels import to_floats
 from aedeploy.models.contract import Deployable, graph_specs, roles_of
 from aedeploy.models.place import one_line
 
 if TYPE_CHECKING:
     import onnx
+
+#: What a graph is given, one array for each of its inputs, in their order.
+Inputs = tuple[np.ndarray, ...]
 
 #: An example batch of 1 is baked into graphs as a constant; any other number is not.
 _EXAMPLE_BATCH = 3
@@ -46,6 +50,7 @@ class Graph:
     outputs: tuple[TensorSpec, ...]
     example: tuple[Tensor, ...]  # one tensor for each input
     size_multiple: int  # dynamic height and width of an image are multiples of this
+    noise: NoiseContract | None  # what the model is told of an image's noise
     metadata: Mapping[str, str]  # aedeploy.* keys, for inside the file
     encoder: nn.Module | None  # of a decoder graph: what makes its latents of images, to have real ones
     samples_NHWC: np.ndarray  # uint8, real images of the model's size
@@ -66,21 +71,36 @@ class Graph:
         except Exception as error:  # whatever the model's own code and the exporter's passes raise
             raise ExportError(f"PyTorch could not capture the {self.role}: {one_line(error)}") from error
 
-    def real_inputs(self, images_NHWC: np.ndarray) -> np.ndarray:
-        """What this graph is given for real images, uint8 [N, H, W, C]: the images as it takes them, or latents."""
+    def real_inputs(self, images_NHWC: np.ndarray, sigma: float | None = None) -> Inputs:
+        """What this graph is given for real images, uint8 [N, H, W, C]: the images as it takes them, or latents.
+
+        Where it is told the noise, they have some: that of ``sigma``, or by default various amounts.
+        """
+        if self.noise is None:
+            given: Inputs = (images_NHWC,)
+        else:
+            batch, height, width, _ = images_NHWC.shape
+            maps = sigma_maps(batch, height, width, self.noise.maximum)
+            if sigma is not None:
+                maps[:] = sigma
+            given = (noisy(images_NHWC, maps), maps)
         if self.encoder is None and self.pixels == "uint8":
-            return images_NHWC
-        images = to_floats(images_NHWC)
-        return images if self.encoder is None else _in_parts(self.encoder, images)[0]
+            return given
+        given = (to_floats(given[0]), *given[1:])
+        return given if self.encoder is None else (_in_parts(self.encoder, given)[0],)
 
     def images(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """The images that outputs of this graph are or stand for, in [0, 1]: latents are decoded by PyTorch."""
         first = outputs[self.outputs[0].name]
         if self.decoder is not None:
-            return _in_parts(self.decoder, first)[0]
+            return _in_parts(self.decoder, (first,))[0]
         return first / np.float32(255) if first.dtype == np.uint8 else first
 
-    def reference(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def named(self, inputs: Inputs) -> dict[str, np.ndarray]:
+        """Inputs by their names."""
+        return dict(zip([spec.name for spec in self.inputs], inputs, strict=True))
+
+    def reference(self, inputs: Inputs) -> dict[str, np.ndarray]:
         """What PyTorch makes of inputs, by output."""
         return dict(zip([spec.name for spec in self.outputs], _in_parts(self.module, inputs), strict=True))
 
@@ -97,6 +117,11 @@ def _silenced() -> Iterator[None]:
         logging.disable(before)
 
 
+def _given(image: Tensor, sigma: Tensor | None) -> tuple[Tensor, ...]:
+    """What a model takes. A graph itself does not take ``*sigma``: the exporter wants a name for each argument."""
+    return (image,) if sigma is None else (image, sigma)
+
+
 class EncoderGraph(nn.Module):
     """``image`` → ``latent``, and the bottleneck's further outputs in order."""
 
@@ -105,8 +130,8 @@ class EncoderGraph(nn.Module):
         self.model = model
         self._names = names
 
-    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
-        code = self.model.encode(image)  # type: ignore[operator]
+    def forward(self, image: Tensor, sigma: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
+        code = self.model.encode(*_given(image, sigma))  # type: ignore[operator]
         return code["latent"] if len(self._names) == 1 else tuple(code[name] for name in self._names)
 
 
@@ -122,14 +147,14 @@ class DecoderGraph(nn.Module):
 
 
 class AutoencoderGraph(nn.Module):
-    """``image`` → ``reconstruction``."""
+    """``image``, and ``sigma`` where the model is told the noise → ``reconstruction``."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, image: Tensor) -> Tensor:
-        out: Tensor = self.model(image)
+    def forward(self, image: Tensor, sigma: Tensor | None = None) -> Tensor:
+        out: Tensor = self.model(*_given(image, sigma))
         return out
 
 
@@ -140,8 +165,9 @@ class BytesIn(nn.Module):
         super().__init__()
         self.inner = inner
 
-    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
-        out: Tensor | tuple[Tensor, ...] = self.inner(image.permute(0, 3, 1, 2).to(torch.float32) / 255.0)
+    def forward(self, image: Tensor, sigma: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
+        floats = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+        out: Tensor | tuple[Tensor, ...] = self.inner(*_given(floats, sigma))
         return out
 
 
@@ -152,8 +178,8 @@ class BytesOut(nn.Module):
         super().__init__()
         self.inner = inner
 
-    def forward(self, given: Tensor) -> Tensor:
-        out: Tensor = (self.inner(given) * 255.0).round().to(torch.uint8).permute(0, 2, 3, 1)
+    def forward(self, given: Tensor, sigma: Tensor | None = None) -> Tensor:
+        out: Tensor = (self.inner(*_given(given, sigma)) * 255.0).round().to(torch.uint8).permute(0, 2, 3, 1)
         return out
 
 
@@ -177,14 +203,14 @@ def split(
         module = _module(model, role, pixels)
         encoder = _module(model, "encoder", "float32") if role == "decoder" else None
         decoder = _module(model, "decoder", "float32") if role == "encoder" else None
-        example = torch.rand((_EXAMPLE_BATCH, *_example_shape(model)), generator=torch.Generator().manual_seed(0))
+        example = _example(model)
         try:
             with torch.no_grad():
                 if encoder is not None:
-                    code = encoder(example)
-                    example = code[0] if isinstance(code, tuple) else code
+                    code = encoder(*example)
+                    example = (code[0] if isinstance(code, tuple) else code,)
                 elif pixels == "uint8":
-                    example = (example * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+                    example = ((example[0] * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous(), *example[1:])
             _drop_unused(module, example)
         except Exception as error:  # whatever the model's own code raises
             raise ExportError(f"The model's own {role} fails on its own: {one_line(error)}.") from error
@@ -195,8 +221,9 @@ def split(
                 module=module,
                 inputs=inputs,
                 outputs=outputs,
-                example=(example,),
+                example=example,
                 size_multiple=model.image.multiple_of,
+                noise=model.noise,
                 metadata=metadata[role],
                 encoder=encoder,
                 samples_NHWC=samples_NHWC,
@@ -257,11 +284,11 @@ class _Touched(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return operator(*args, **(kwargs or {}))
 
 
-def _drop_unused(module: nn.Module, example: Tensor) -> None:
+def _drop_unused(module: nn.Module, example: tuple[Tensor, ...]) -> None:
     """Take out the weights that a run does not touch: the decoder's are no part of an encoder."""
     touched = _Touched()
     with torch.no_grad(), touched:
-        module(example)
+        module(*example)
     for owner in module.modules():
         for tensor in (*owner.parameters(recurse=False), *owner.buffers(recurse=False)):
             if tensor.untyped_storage().data_ptr() not in touched.storages:
@@ -269,13 +296,18 @@ def _drop_unused(module: nn.Module, example: Tensor) -> None:
                 tensor.data = tensor.new_zeros(0)
 
 
-def _example_shape(model: Deployable) -> tuple[int, int, int]:
+def _example(model: Deployable) -> tuple[Tensor, ...]:
+    """Images, and how much noise is in them where the model is told."""
     image = model.image
     sides = (image.height, image.width)
     if image.dynamic_size:
         # Sides of 1 in the latent would be baked in, as a batch of 1 would.
         sides = (max(image.height, 2 * image.multiple_of), max(image.width, 2 * image.multiple_of))
-    return (image.channels, *sides)
+    shape = (_EXAMPLE_BATCH, image.channels, *sides)
+    images = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    if model.noise is None:
+        return (images,)
+    return images, torch.from_numpy(sigma_maps(_EXAMPLE_BATCH, *sides, model.noise.maximum))
 
 
 def _dynamic(spec: TensorSpec, multiple: int) -> dict[int, Any]:
@@ -290,11 +322,11 @@ def _dynamic(spec: TensorSpec, multiple: int) -> dict[int, Any]:
 
 
 @torch.no_grad()
-def _in_parts(module: nn.Module, inputs: np.ndarray) -> list[np.ndarray]:
+def _in_parts(module: nn.Module, inputs: Inputs) -> list[np.ndarray]:
     """The outputs of a module for inputs of any number."""
-    step = max(1, _VALUES_AT_ONCE // max(1, prod(inputs.shape[1:])))
+    step = max(1, _VALUES_AT_ONCE // max(1, prod(inputs[0].shape[1:])))
     parts = []
-    for start in range(0, len(inputs), step):
-        result = module(torch.from_numpy(np.ascontiguousarray(inputs[start : start + step])))
+    for start in range(0, len(inputs[0]), step):
+        result = module(*(torch.from_numpy(np.ascontiguousarray(array[start : start + step])) for array in inputs))
         parts.append([tensor.numpy() for tensor in (result if isinstance(result, tuple) else (result,))])
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]

@@ -47,7 +47,7 @@ def _one(number: int, image: Any, geometry: Geometry) -> np.ndarray:
         if isinstance(image, str | os.PathLike):
             return geometry.apply(read_image(Path(image), geometry.mode))
         if isinstance(image, Image.Image):
-            return geometry.apply(_loaded(image))
+            return geometry.apply(loaded(image))
     except ImageError as error:
         where = os.fspath(image) if isinstance(image, str | os.PathLike) else f"Image {number}"
         raise ImageError(f"{where}: {error}.") from None
@@ -72,7 +72,7 @@ def _checked(array: np.ndarray, channels: int, what: str, dimensions: list[str])
     return array
 
 
-def _loaded(image: Image.Image) -> Image.Image:
+def loaded(image: Image.Image) -> Image.Image:
     """A caller's own image, upright; the caller's object stays as it was."""
     try:
         with quiet_pillow():

@@ -14,8 +14,16 @@ Mode = Literal["L", "RGB"]
 
 _TIFF_BITS_PER_SAMPLE = 258
 
+# Pillow's modes of one channel; "I;16" goes by several names.
+_GREY = frozenset({"1", "L", "LA", "La", "I", "F"})
+
 # Of modes that Pillow turns into no other directly, or that no profile is applied to: what stands for them.
 _EXPANDED = {"La": "LA", "RGBa": "RGBA", "PA": "RGBA", "RGBX": "RGB", "LAB": "RGB", "HSV": "RGB", "YCbCr": "RGB"}
+
+
+def own_mode(image: Image.Image) -> Mode:
+    """Whether an image is grey or in colours as it was stored: "L" of one channel, whatever its bits; else "RGB"."""
+    return "L" if image.mode in _GREY or image.mode.startswith("I;16") else "RGB"
 
 
 def in_mode(image: Image.Image, mode: Mode) -> Image.Image:

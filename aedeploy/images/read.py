@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from aedeploy.errors import ImageError
 from aedeploy.images.colour import Mode as Mode
-from aedeploy.images.colour import converted
+from aedeploy.images.colour import converted, own_mode
 from aedeploy.images.png import plain_png
 from aedeploy.images.quiet import QUIET
 from aedeploy.images.quiet import quiet_pillow as quiet_pillow
@@ -90,7 +90,7 @@ class Picture:
 class _Wish:
     """The options of :func:`read_picture`."""
 
-    mode: Mode
+    mode: Mode | None
     max_pixels: int
     scaled_to: tuple[int, int] | None
     deep: bool
@@ -108,7 +108,7 @@ def read_image(source: str | Path | bytes, mode: Mode, *, max_pixels: int = MAX_
 
 def read_picture(
     source: str | Path | bytes,
-    mode: Mode,
+    mode: Mode | None,
     *,
     max_pixels: int = MAX_PIXELS,
     scaled_to: tuple[int, int] | None = None,
@@ -120,8 +120,9 @@ def read_picture(
 
     Args:
         source: a path, or the content of a file.
+        mode: what it is to be; None: grey where the file has one channel, else in colours.
         scaled_to: (width, height): a JPEG need not come larger than is enough to be resized to that.
-        deep: keep the 16 bits of a grey image, where ``mode`` is "L".
+        deep: keep the 16 bits of a grey image, where it comes as grey.
         alpha: keep the transparency, beside the colours.
         name: the file's name, where ``source`` is its content: its extension chooses the format that is tried first.
 
@@ -148,7 +149,7 @@ def read_picture(
 def _from_content(
     data: bytes,
     name: str,
-    mode: Mode,
+    mode: Mode | None,
     max_pixels: int,
     scaled_to: tuple[int, int] | None,
     deep: bool,
@@ -156,7 +157,7 @@ def _from_content(
 ) -> Picture:
     image = plain_png(data, max_pixels)
     if image is not None:
-        return Picture(image if image.mode == mode else image.convert(mode), None, 8, image.size)
+        return Picture(image if mode in (None, image.mode) else image.convert(mode), None, 8, image.size)
     return _decode(io.BytesIO(data), name, _Wish(mode, max_pixels, scaled_to, deep, alpha))
 
 
@@ -178,7 +179,7 @@ def _decode(stream: IO[bytes], name: str, wish: _Wish) -> Picture:
             _check_size(image.size, wish.max_pixels)
             full = image.size
         turn = _turn(image)
-        pixels, alpha, depth = converted(image, wish.mode, deep=wish.deep, alpha=wish.alpha)
+        pixels, alpha, depth = converted(image, wish.mode or own_mode(image), deep=wish.deep, alpha=wish.alpha)
     # What the file said of its orientation and its colours is carried out, and must not be once more.
     pixels.info = {}
     if turn is not None:

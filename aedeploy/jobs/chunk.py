@@ -20,6 +20,7 @@ class Row:
     placement: Placement | None = None  # how it lies in what went into the graph; None: it is that, pixel for pixel
     alpha: np.ndarray | None = None  # uint8 [H, W] of its own size, where it has transparency
     depth: int = 8  # bits of its samples, 8 or 16
+    sigma: float | None = None  # what the model was told of its noise, in levels of 255; None: nothing
     image: np.ndarray | None = None  # the output, finished: uint8 or uint16 [H, W, C]
     content: bytes | None = None  # ``image`` as a file, where a sink keeps it until the commit
     notes: dict[str, str] = field(default_factory=dict)  # for the output's metadata

@@ -37,6 +37,7 @@ class Sample:
     failures: tuple[Failure, ...] = ()
     seconds: StageSeconds = field(default_factory=dict)  # of one worker, for all of them: read, decode, infer, write
     bytes: int = 0  # of what would be written
+    sigma: tuple[float, float] | None = None  # the least and the most noise that the model was told of; None: of none
 
     @property
     def seconds_per_image(self) -> float:
@@ -62,6 +63,7 @@ class DryRun:
     collisions: tuple[Failure, ...]  # inputs that would write the output of another
     refused: str | None  # why the job would not begin
     geometry: str
+    denoising: dict[str, Any] | None  # of the job denoise: see Plan.denoising
     hint: str | None  # how it would be faster
     backend: str
     device: str
@@ -116,6 +118,7 @@ def _result(plan: Plan, refusals: Sequence[str], sample: Sample) -> DryRun:
         collisions=tuple(counts.collisions),
         refused=refusals[0] if refusals else None,
         geometry=geometry_of(plan),
+        denoising=plan.denoising,
         hint=None,
         backend=settings.backend,
         device=settings.device,
@@ -181,16 +184,18 @@ def _measured(plan: Plan, draw: _Draw) -> Sample:
 
 def _run(work: Work, chunks: Iterator[Piece], enough: int) -> Sample:
     gate, seconds = ReadingGate(1), StageSeconds()
-    images, written, failures = 0, 0, list[Failure]()
+    images, written, failures, sigmas = 0, 0, list[Failure](), list[float]()
     began = time.perf_counter()
     for chunk in chunks:
         made = work.chunk(chunk, gate, seconds)
         images += len(chunk)
         failures += made.failures
         written += _size(made)
+        sigmas += [row.sigma for row in made.rows if row.sigma is not None]
         if images >= enough or time.perf_counter() - began > _SECONDS:
             break
-    return Sample(images=images, failures=tuple(failures), seconds=seconds, bytes=written)
+    told = (min(sigmas), max(sigmas)) if sigmas else None
+    return Sample(images=images, failures=tuple(failures), seconds=seconds, bytes=written, sigma=told)
 
 
 def _size(chunk: Chunk) -> int:

@@ -17,7 +17,7 @@ from aedeploy.jobs.sinks import Sink
 from aedeploy.jobs.sinks.latents import LatentsSink
 from aedeploy.jobs.sinks.scores import scores_file
 from aedeploy.jobs.sinks.tar import images_file
-from aedeploy.jobs.spec import Settings
+from aedeploy.jobs.spec import USUAL_DENOISING, Settings
 
 _START_AGAIN = "pass --overwrite to start again, or name another folder"
 
@@ -75,7 +75,15 @@ _WORDS = {
     "any_size": "another --size",
     "names": "another --names",
     "tile": "another --tile",
+    "sigma": "another --sigma",
+    "strength": "another --strength",
+    "compare": "another choice of --compare",
+    "grey_bundle_digest": "another bundle for grey images",
+    "grey_graph_sha256": "another export of the graph for grey images",
 }
+
+# Of what a fingerprint leaves out: what it is then, as it is typed.
+_USUAL = USUAL_DENOISING | {"sigma": "auto"}
 
 
 def check_same(record: Record, settings: Settings, request: JobRequest) -> None:
@@ -88,12 +96,14 @@ def check_same(record: Record, settings: Settings, request: JobRequest) -> None:
     for key, words in _WORDS.items():
         before, after = record.fingerprint.get(key), now.get(key)
         if before != after:
-            told = f" ({_told(before)}, now {_told(after)})" if not isinstance(before, dict) else ""
+            usual = _USUAL.get(key)
+            values = [usual if value is None else value for value in (before, after)]
+            told = f" ({_told(values[0])}, now {_told(values[1])})" if not isinstance(before, dict) else ""
             raise ConfigError(f"{request.output} was begun with {words}{told}: {_START_AGAIN}.")
 
 
 def _told(value: object) -> str:
-    return f"{value!s:.12}"  # twelve characters of a digest tell enough
+    return f"{value:g}" if isinstance(value, float) else f"{value!s:.12}"  # twelve characters of a digest tell enough
 
 
 def shards_there(record: Record, output: Path) -> Iterator[tuple[int, int]]:

@@ -11,6 +11,7 @@ from aedeploy.bundle.manifest import Role
 from aedeploy.jobs.chunk import Chunk, finite_rows
 from aedeploy.jobs.gate import ReadingGate
 from aedeploy.jobs.latents import LatentsContract
+from aedeploy.jobs.noise import run_told, tell_noise
 from aedeploy.jobs.reading import ChunkReader
 from aedeploy.jobs.sinks.latents import LatentsSink
 from aedeploy.jobs.sources import ThreadContents
@@ -51,7 +52,9 @@ class Work:
         if not chunk.rows:
             return chunk
         with timed(seconds, "infer"):
-            chunk.arrays = self._codec.run(ROLE, chunk.arrays["pixels"])
+            pixels = chunk.arrays["pixels"]
+            tell_noise(self._codec, chunk.rows, pixels)
+            chunk.arrays = run_told(self._codec, ROLE, chunk.rows, pixels)
             for name in list(chunk.arrays):
                 chunk.keep(finite_rows(chunk.arrays[name]), f"the encoder gave NaN or infinity in {name!r}")
         with timed(seconds, "write"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from aedeploy.bundle import Bundle
 from aedeploy.errors import ConfigError, NothingToDoError
 from aedeploy.images.read import EXTENSIONS
 from aedeploy.jobs.calibration import Calibration, calibrate
@@ -18,10 +20,10 @@ from aedeploy.jobs.outputs import check_folders
 from aedeploy.jobs.request import JobRequest
 from aedeploy.jobs.shard import JOBS, Work, open_work
 from aedeploy.jobs.sources import Group, find_origin, list_inputs, load_source
-from aedeploy.jobs.spec import Origin, Scoring, Settings, Source
+from aedeploy.jobs.spec import GreyModel, Origin, Scoring, Settings, Source
 from aedeploy.runtime.codec import Codec, auto_batch_size, image_geometry
 from aedeploy.runtime.cores import available_cores
-from aedeploy.runtime.open import choose_engine
+from aedeploy.runtime.open import Engine, choose_engine
 
 #: Kinds of sources that are files of this machine.
 _LOCAL = ("folder", "files", "latents")
@@ -45,6 +47,18 @@ class Plan:
     def seen(self) -> Seen:
         """What the listing came to so far."""
         return self.cutter.seen
+
+    @property
+    def denoising(self) -> dict[str, Any] | None:
+        """What ``denoise`` does: ``sigma``, a number or "auto", or None of a model that is not told; ``strength``;
+        ``compare``; ``grey_bundle``, the name of the one for grey images, or None. None of other jobs."""
+        if self.settings.denoising is None:
+            return None
+        values = asdict(self.settings.denoising)
+        if values["sigma"] is None and self.request.bundle.manifest.noise is not None:
+            values["sigma"] = "auto"
+        grey = self.request.grey_bundle
+        return values | {"grey_bundle": grey and grey.name}
 
 
 def _refuse(reason: str) -> None:
@@ -127,10 +141,6 @@ def _guard(settings: Settings) -> Callable[[Sequence[Source]], None]:
 def _settings(request: JobRequest, origin: Origin) -> Settings:
     bundle = request.bundle
     engine = choose_engine(bundle, backend=request.backend, format=request.model_format, pixels=request.pixels)
-    graph = None
-    if engine.format is not None:
-        role = JOBS[request.job].ROLE
-        graph = bundle.graph(role, engine.format, engine.pixels, allow_failed=request.allow_failed)
     any_size = (
         request.job in ("reconstruct", "denoise")
         and bundle.manifest.image.dynamic_size
@@ -142,8 +152,15 @@ def _settings(request: JobRequest, origin: Origin) -> Settings:
             "--tile is for models that take images of any size, whole: "
             + ("leave out --size and --resize." if bundle.manifest.image.dynamic_size else f"{bundle.name!r} does not.")
         )
+    if any_size and request.decode == "scaled":
+        raise ConfigError(
+            "--decode scaled is for images that are brought to a model's size, and these go through at their own: "
+            "leave it out."
+        )
     if request.score and request.job != "reconstruct":
         raise ConfigError(f"--score is an option of reconstruct, not of {request.job}.")
+    if request.sigma is not None:
+        _check_sigma(request.sigma, bundle, *([request.grey_bundle] if request.grey_bundle else []))
     number, of = request.part
     return Settings(
         job=request.job,
@@ -151,7 +168,7 @@ def _settings(request: JobRequest, origin: Origin) -> Settings:
         output=str(request.output),
         bundle=str(bundle.path),
         bundle_digest=bundle.manifest.digest,
-        graph_sha256=graph.file.sha256 if graph else None,
+        graph_sha256=_graph_sha256(request, bundle, engine),
         backend=engine.backend,
         model_format=engine.format,
         pixels=engine.pixels,
@@ -168,20 +185,68 @@ def _settings(request: JobRequest, origin: Origin) -> Settings:
         tile=request.tile,
         scratch=str(request.output / OWN_FOLDER / f"partial-{number}-of-{of}"),
         scoring=Scoring(heatmaps=request.heatmaps) if request.score else None,
+        denoising=request.denoising if request.job == "denoise" else None,
+        grey=_grey_model(request, request.grey_bundle, engine, any_size) if request.grey_bundle else None,
     )
+
+
+def _graph_sha256(request: JobRequest, bundle: Bundle, engine: Engine) -> str | None:
+    if engine.format is None:
+        return None
+    role = JOBS[request.job].ROLE
+    return bundle.graph(role, engine.format, engine.pixels, allow_failed=request.allow_failed).file.sha256
+
+
+def _grey_model(request: JobRequest, grey: Bundle, engine: Engine, any_size: bool) -> GreyModel:
+    """The model for images of one channel, beside the one for colours."""
+    if not any_size:
+        raise ConfigError(
+            "--size model and --resize bring images to the size of one model, and grey ones have another here: "
+            "name one with --bundle."
+        )
+    modes = [bundle.manifest.image.mode for bundle in (request.bundle, grey)]
+    if modes != ["RGB", "L"] or not grey.manifest.image.dynamic_size:
+        raise ConfigError(
+            f"Bundle {grey.name!r} is to denoise grey images of any size, and {request.bundle.name!r} those in "
+            "colours: name one with --bundle for all."
+        )
+    return GreyModel(
+        bundle=str(grey.path),
+        bundle_digest=grey.manifest.digest,
+        graph_sha256=_graph_sha256(request, grey, engine),
+    )
+
+
+def _check_sigma(sigma: float, *bundles: Bundle) -> None:
+    for bundle in bundles:
+        noise = bundle.manifest.noise
+        if noise is None:
+            raise ConfigError(
+                f"The model of bundle {bundle.name!r} is not told how much noise there is: leave out --sigma."
+            )
+        if not 0 <= sigma <= noise.maximum:
+            raise ConfigError(
+                f"--sigma is the noise's standard deviation in levels of 255, from 0 to {noise.maximum:g} for bundle "
+                f"{bundle.name!r}, or auto: {sigma:g} is not."
+            )
 
 
 def _tiled(settings: Settings, request: JobRequest, record: Record | None) -> Settings:
     """With the side of tiles settled, so that it is the same in every worker; after a resume, as it was begun with."""
     from aedeploy.runtime.full_size import require_tiles, usual_tile
 
-    codec = Codec(request.bundle, backend=settings.backend, format=settings.model_format, device=settings.device)
+    bundles = [request.bundle, *([request.grey_bundle] if request.grey_bundle else [])]
+    codecs = [
+        Codec(bundle, backend=settings.backend, format=settings.model_format, device=settings.device)
+        for bundle in bundles
+    ]
     if request.tile is not None:
-        require_tiles(codec)
+        for codec in codecs:
+            require_tiles(codec)
     if settings.tile is None and record is not None:
         settings = replace(settings, tile=record.fingerprint.get("tile"))
     if settings.tile is None:
-        tile = usual_tile(codec, workers=request.workers or available_cores())
+        tile = min(usual_tile(codec, workers=request.workers or available_cores()) for codec in codecs)
         if request.part[1] > 1:  # each would choose by the memory of its own machine
             raise ConfigError(f"--shard needs --tile for a model that takes any size: here  --tile {tile}  fits.")
         settings = replace(settings, tile=tile)

@@ -24,11 +24,15 @@ _DIGEST_CHARACTERS = 16
 class ChunkReader:
     """What every chunk of a job is read with. Used by many threads, each with contents of its own."""
 
-    def __init__(self, reading: Reading, geometry: Geometry, *, deep: bool = False, alpha: bool = False) -> None:
+    def __init__(
+        self, reading: Reading, geometry: Geometry, *, deep: bool = False, alpha: bool = False, own_mode: bool = False
+    ) -> None:
+        """``own_mode``: images come grey or in colours as their files have them, and not as the geometry says."""
         self._reading = reading
         self._geometry = geometry
         self._deep = deep
         self._alpha = alpha
+        self._mode = None if own_mode else geometry.mode
 
     def read(self, contents: Contents, sources: Sequence[Source], gate: ReadingGate, seconds: StageSeconds) -> Chunk:
         """Read images into the frame of the model: ``pixels`` uint8 [n, H, W, C], or uint16 if one has 16 bits.
@@ -90,7 +94,7 @@ class ChunkReader:
         scaled = (self._geometry.width, self._geometry.height) if self._reading.decode == "scaled" else None
         return read_picture(
             content,
-            self._geometry.mode,
+            self._mode,
             max_pixels=self._reading.max_pixels,
             scaled_to=scaled,
             deep=self._deep,

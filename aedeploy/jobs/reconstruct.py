@@ -14,6 +14,7 @@ from aedeploy.images.geometry import restored
 from aedeploy.images.pixels import to_bytes, to_words
 from aedeploy.jobs.chunk import Chunk, Row, finite_rows
 from aedeploy.jobs.gate import ReadingGate
+from aedeploy.jobs.noise import Images, run_told, tell_noise
 from aedeploy.jobs.reading import ChunkReader
 from aedeploy.jobs.scoring import Scorer
 from aedeploy.jobs.sinks import Sink
@@ -44,6 +45,24 @@ def _full_size(settings: Settings, codec: Codec) -> FullSize:
     return FullSize(codec, tile=settings.tile)
 
 
+class _Model:
+    """A model of the job, as it takes images."""
+
+    def __init__(self, settings: Settings, codec: Codec) -> None:
+        self.codec = codec
+        self.full = _full_size(settings, codec) if settings.any_size else None
+        self._sigma = settings.denoising.sigma if settings.denoising else None
+
+    def tell_noise(self, rows: Sequence[Row], images: Images) -> None:
+        """Before they are run: see :func:`aedeploy.jobs.noise.tell_noise`."""
+        tell_noise(self.codec, rows, images, self._sigma)
+
+    def run(self, rows: Sequence[Row], pixels: np.ndarray) -> np.ndarray:
+        """float32 [rows, C, H, W] or uint8 [rows, H, W, C] of images, uint8 or uint16 [rows, H, W, C]."""
+        (made,) = run_told(self.codec, ROLE, rows, pixels).values()
+        return made
+
+
 def _scores_sink(settings: Settings, codec: Codec) -> Sink:
     scoring = settings.scoring or Scoring()
     contract = ScoresContract(
@@ -61,11 +80,13 @@ def _scores_sink(settings: Settings, codec: Codec) -> Sink:
 class Work:
     """See jobs/shard.py."""
 
-    def __init__(self, settings: Settings, codec: Codec) -> None:
+    def __init__(self, settings: Settings, codec: Codec, grey: Codec | None = None) -> None:
+        """``grey``: the model for images of one channel, where ``codec`` is for all others alone."""
         scoring = settings.scoring
         self.shard_images = SHARD_IMAGES if settings.writes_images or settings.any_size else _SHARD_SCORES
         self._settings = settings
-        self._codec = codec
+        models = [_Model(settings, one) for one in (codec, grey) if one is not None]
+        self._models = {model.codec.bundle.manifest.image.channels: model for model in models}
         self._contents = ThreadContents(settings.origin)
         images = settings.images
         self._reader = ChunkReader(
@@ -73,13 +94,14 @@ class Work:
             image_geometry(codec.bundle, settings.reading.resize),
             deep=(images.supports_depth16 or scoring is not None) and codec.engine.pixels == "float32",
             alpha=images.supports_alpha and settings.size == "original" and scoring is None,
+            own_mode=grey is not None,
         )
-        self._full = _full_size(settings, codec) if settings.any_size else None
         self._scorer = Scorer(settings, scoring) if scoring else None
         self.sink: Sink = _scores_sink(settings, codec) if scoring else open_image_sink(settings)
 
     def chunk(self, sources: Sequence[Source], gate: ReadingGate, seconds: StageSeconds) -> Chunk:
-        return self._any_size(sources, gate, seconds) if self._full else self._own_size(sources, gate, seconds)
+        read_and_run = self._any_size if self._settings.any_size else self._own_size
+        return read_and_run(sources, gate, seconds)
 
     def _own_size(self, sources: Sequence[Source], gate: ReadingGate, seconds: StageSeconds) -> Chunk:
         """Through the size that the model has, and back to each image's own."""
@@ -87,8 +109,10 @@ class Work:
         if not chunk.rows:
             return chunk
         with timed(seconds, "infer"):
-            (image,) = self._codec.run(ROLE, chunk.arrays["pixels"]).values()
-            chunk.arrays["image"] = image
+            pixels = chunk.arrays["pixels"]
+            model = self._model_of(pixels[0])
+            model.tell_noise(chunk.rows, pixels)
+            chunk.arrays["image"] = image = model.run(chunk.rows, pixels)
             chunk.keep(finite_rows(image), _NOT_FINITE)
         pixels, made, rows = chunk.arrays.pop("pixels"), chunk.arrays.pop("image"), chunk.rows
         parts = [self._written(rows[some], pixels[some], made[some], seconds) for some in self._finished_sizes(rows)]
@@ -119,27 +143,34 @@ class Work:
         """Run and write some images, those of one size side by side."""
         for _, some in groupby(waiting, key=lambda one: (one[1].shape, one[1].dtype)):
             rows, pictures = map(list, zip(*some, strict=True))
+            with timed(seconds, "infer"):
+                self._model_of(pictures[0]).tell_noise(rows, pictures)
             if self._fits(pictures[0]):
                 with timed(seconds, "infer"):
                     pixels = np.stack(pictures)
-                    (made,) = self._codec.run(ROLE, pixels).values()
+                    made = self._model_of(pictures[0]).run(rows, pixels)
                 yield self._written(rows, pixels, made, seconds)
                 continue
             for row, picture in zip(rows, pictures, strict=True):
                 yield self._alone(row, picture, seconds)
 
+    def _model_of(self, picture: np.ndarray) -> _Model:
+        """The model that takes such images, [H, W, C]."""
+        return self._models[picture.shape[2]]
+
     def _fits(self, picture: np.ndarray) -> bool:
         """Whether an image is no larger than the model's own, and needs no padding."""
-        image, (height, width, _) = self._codec.bundle.manifest.image, picture.shape
+        image, (height, width, _) = self._model_of(picture).codec.bundle.manifest.image, picture.shape
         if height % image.multiple_of or width % image.multiple_of or min(height, width) < image.minimum:
             return False
         return bool(height * width <= image.height * image.width)
 
     def _alone(self, row: Row, picture: np.ndarray, seconds: StageSeconds) -> Chunk:
-        assert self._full is not None
+        full = self._model_of(picture).full
+        assert full is not None
         try:
             with timed(seconds, "infer"):
-                values = self._full.reconstruct(picture)
+                values = full.reconstruct(picture, sigma=row.sigma)
         except ImageError as error:  # too large to go through in one piece
             return Chunk(members=[], rows=[], failures=[Failure(path=row.source.path, reason=str(error))])
         made = values if values.dtype == np.uint8 else values.transpose(2, 0, 1)
@@ -155,13 +186,17 @@ class Work:
                 part.arrays = self._scorer.measure(part.rows, pixels, made)
         with timed(seconds, "write"):
             if self._scorer is None:
-                for row, finished in zip(part.rows, self._finished(part.rows, made), strict=True):
+                for row, finished in zip(part.rows, self._finished(part.rows, pixels, made), strict=True):
                     row.image = finished
             self.sink.write(part)
         return part
 
-    def _finished(self, rows: Sequence[Row], made: np.ndarray) -> Iterator[np.ndarray]:
-        """From what a graph gave, float32 [rows, C, H, W] or uint8 [rows, H, W, C], to the pixels that are written."""
+    def _finished(self, rows: Sequence[Row], pixels: np.ndarray, made: np.ndarray) -> Iterator[np.ndarray]:
+        """From what went into a graph and what it gave, as :meth:`_images` has it, to the pixels that are written."""
+        return self._images(rows, made)
+
+    def _images(self, rows: Sequence[Row], made: np.ndarray) -> Iterator[np.ndarray]:
+        """Images of a graph, float32 [rows, C, H, W] or uint8 [rows, H, W, C], each with its own depth and size."""
         images = made if made.dtype == np.uint8 else to_bytes(made)
         for number, row in enumerate(rows):
             image = images[number]

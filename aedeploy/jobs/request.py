@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from aedeploy.bundle import Bundle
+from aedeploy.bundle.locate import find_bundle
 from aedeploy.bundle.manifest import Pixels
 from aedeploy.errors import ConfigError, did_you_mean
 from aedeploy.images.geometry import Resize
@@ -17,7 +18,16 @@ from aedeploy.images.write import ImageOptions
 from aedeploy.jobs.engines import Processes
 from aedeploy.jobs.ledger import WHOLE, Part
 from aedeploy.jobs.sources import Links, Selection
-from aedeploy.jobs.spec import Container, JobName, LatentDtype, LatentFormat, OutputNames, OutputSize, Reading
+from aedeploy.jobs.spec import (
+    Container,
+    Denoising,
+    JobName,
+    LatentDtype,
+    LatentFormat,
+    OutputNames,
+    OutputSize,
+    Reading,
+)
 
 _QUANTILE = 0.99
 
@@ -37,6 +47,7 @@ class JobRequest:
 
     job: JobName
     bundle: Bundle
+    grey_bundle: Bundle | None = None  # denoise only: for images of one channel; None: ``bundle`` for all
     source: str | Path  # what jobs/sources knows: a folder, a file, a list, an archive, a URL (decode: latents)
     output: Path
     selection: Selection = field(default_factory=Selection)
@@ -62,6 +73,9 @@ class JobRequest:
     heatmaps: bool = False
     calibrate: Path | None = None
     quantile: float = _QUANTILE
+    sigma: float | None = None  # denoise only, and so the two below; levels of 255; None: estimated, image by image
+    strength: float = 1.0  # of what the model gives, 0 to 1; the rest is the input
+    compare: bool = False  # before and after side by side, in place of the clean image
 
     batch_size: int | None = None  # None: by the size of the model's images
     workers: int | None = None  # None: as many as cores
@@ -114,7 +128,18 @@ class JobRequest:
             raise ConfigError("--heatmaps and --calibrate belong to --score: pass that too.")
         if self.quantile != _QUANTILE and self.calibrate is None:
             raise ConfigError("--quantile is of the errors of --calibrate DIR: pass that too.")
+        if self.job != "denoise" and (self.denoising != Denoising() or self.grey_bundle is not None):
+            raise ConfigError(f"--sigma, --strength and --compare are options of denoise, not of {self.job}.")
+        if not 0 <= self.strength <= 1:
+            raise ConfigError(
+                f"--strength lies between 0, which leaves an image as it is, and 1: {self.strength:g} does not."
+            )
         self.failures_allowed(0)
+
+    @property
+    def denoising(self) -> Denoising:
+        """What the model is told of the noise, and what is written of what it gives."""
+        return Denoising(sigma=self.sigma, strength=self.strength, compare=self.compare)
 
     @property
     def reading(self) -> Reading:
@@ -145,9 +170,10 @@ class JobRequest:
     def recorded(self) -> dict[str, Any]:
         """What the ledger keeps of it, so that  aedeploy jobs retry  can ask again: see :func:`recalled`."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name in ("overwrite", "part", "bundle"):  # said again by whoever retries
+        for name in ("overwrite", "part"):  # said again by whoever retries
             del values[name]
         values["bundle"] = str(self.bundle.path.resolve())
+        values["grey_bundle"] = None if self.grey_bundle is None else str(self.grey_bundle.path.resolve())
         values["source"] = self._absolute_source()
         values["output"] = str(self.output.resolve())
         values["selection"] = asdict(self.selection)
@@ -165,11 +191,15 @@ def recalled(values: Mapping[str, Any], bundle: Bundle) -> JobRequest:
 
     Raises:
         ConfigError: this release does not know one of them.
+        BundleError: the other bundle, of a job that has two, is not there any more.
     """
     known = {field.name for field in fields(JobRequest)}
     if unknown := set(values) - known:
         raise ConfigError(f"The ledger has options that this release does not know: {', '.join(sorted(unknown))}.")
     options = dict(values) | {"bundle": bundle}
+    if options.get("grey_bundle") is not None:
+        before = Path(options["grey_bundle"])
+        options["grey_bundle"] = find_bundle(before if before.exists() else before.name)
     options["output"] = Path(options["output"])
     chosen = options["selection"]
     options["selection"] = Selection(

@@ -47,6 +47,7 @@ class Summary:
     stages: StageSeconds  # of all workers together
     notes: tuple[str, ...]
     verdict: Verdict | None  # of all scores in the output folder, where they have a threshold
+    denoising: dict[str, Any] | None  # of the job denoise: see Plan.denoising
     complete: bool  # everything was listed, and each input is ok, skipped or failed
 
     def as_dict(self) -> dict[str, Any]:
@@ -116,6 +117,7 @@ def _summary(plan: Plan, tally: _Tally, found: Verdict | None, seconds: float) -
         stages={stage: round(spent, 3) for stage, spent in sorted(tally.seconds.items())},
         notes=tuple(tally.notes),
         verdict=found,
+        denoising=plan.denoising,
         complete=seen.complete and tally.ok + skipped + len(failures) == inputs,
     )
 

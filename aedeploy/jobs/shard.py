@@ -22,14 +22,13 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from aedeploy.bundle import open_bundle
 from aedeploy.errors import BackendError, JobError
 from aedeploy.jobs import decode, denoise, encode, reconstruct
 from aedeploy.jobs.chunk import Chunk
 from aedeploy.jobs.gate import ReadingGate
+from aedeploy.jobs.opening import open_codec
 from aedeploy.jobs.sinks import Sink
 from aedeploy.jobs.spec import Failure, Member, Output, Settings, ShardReport, ShardSpec, Source, StageSeconds
-from aedeploy.runtime.codec import Codec
 
 JOBS = {"encode": encode, "decode": decode, "reconstruct": reconstruct, "denoise": denoise}
 
@@ -60,19 +59,7 @@ def open_work(settings: Settings) -> Work:
     Raises:
         BundleError, BackendError, ConfigError, MissingDependencyError: it cannot run.
     """
-    bundle = open_bundle(settings.bundle)
-    if bundle.manifest.digest != settings.bundle_digest:
-        raise JobError(f"The bundle in {settings.bundle} was replaced while the job ran: start it again.")
-    codec = Codec(
-        bundle,
-        backend=settings.backend,
-        format=settings.model_format,
-        pixels=settings.pixels if settings.model_format else None,
-        device=settings.device,
-        # One each: the job's own threads are what keeps the cores busy, and results do not depend on their number.
-        threads=1,
-        allow_failed=settings.allow_failed,
-    )
+    codec = open_codec(settings, settings.bundle, settings.bundle_digest)
     job = JOBS[settings.job]
     work: Work = job.Work(settings, codec)
     codec.open(job.ROLE)

@@ -71,6 +71,28 @@ class Scoring:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Denoising:
+    """``denoise``: what the model is told of the noise, and what is written of what it gives."""
+
+    sigma: float | None = None  # in levels of 255; None: estimated image by image, of a model that is told
+    strength: float = 1.0  # of what the model gives, from 0 to 1; the rest is the input
+    compare: bool = False  # the input and what became of it, side by side
+
+
+#: What is done where nobody says.
+USUAL_DENOISING = asdict(Denoising())
+
+
+@dataclass(frozen=True, kw_only=True)
+class GreyModel:
+    """``denoise`` by two models: the one for images of one channel. All others go through the job's bundle."""
+
+    bundle: str  # its folder
+    bundle_digest: str
+    graph_sha256: str | None  # as of the job's bundle
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """All that a shard needs to know but its inputs."""
 
@@ -95,6 +117,8 @@ class Settings:
     any_size: bool = False  # a fully convolutional model at each image's own size, in place of the model's
     tile: int | None = None  # with any_size: images above are cut into squares of this side; None: by memory
     scoring: Scoring | None = None
+    denoising: Denoising | None = None  # of the job denoise
+    grey: GreyModel | None = None  # None: all images go through the one bundle, whatever their channels
     scratch: str | None = None  # a folder for what is not yet whole; None: beside what it becomes
 
     @property
@@ -113,6 +137,10 @@ class Settings:
         if self.job in ("reconstruct", "denoise"):
             keys += ["reading", "size", "any_size", "tile", "scoring"]
         picked = {key: values[key] for key in keys}
+        if self.grey is not None:
+            picked |= {"grey_bundle_digest": self.grey.bundle_digest, "grey_graph_sha256": self.grey.graph_sha256}
+        if self.denoising is not None:  # the usual ones are left out, as ledgers of older releases do
+            picked |= {key: value for key, value in asdict(self.denoising).items() if value != USUAL_DENOISING[key]}
         if "reading" in picked:  # which images are refused does not change the others
             picked["reading"] = {key: picked["reading"][key] for key in ("decode", "resize")}
         return picked

@@ -56,7 +56,9 @@ class Normalisation(nn.Module):
 class Autoencoder(nn.Module):
     """An autoencoder of any variant.
 
-    ``encode`` and ``decode`` are what is exported: deterministic, float32 images in [0, 1] in and out.
+    ``encode`` and ``decode`` are what is exported: deterministic, float32 images in [0, 1] in and out; of a model with
+    skips only ``forward``. ``sigma``, of a model that takes it (``max_sigma`` is not None): the standard deviation of
+    the noise in levels of 255, float32 [B, 1, H, W], from 0 to ``max_sigma``.
     """
 
     bottleneck: Bottleneck
@@ -71,6 +73,8 @@ class Autoencoder(nn.Module):
     ) -> None:
         super().__init__()
         self.normalisation = normalisation
+        self.max_sigma = backbone.max_sigma
+        self.skips = backbone.skips
         self.trunk = backbone.trunk
         self.bottleneck = bottleneck
         self.decoder = backbone.decoder
@@ -81,17 +85,25 @@ class Autoencoder(nn.Module):
         """The names of what ``encode`` gives, ``latent`` first."""
         return self.bottleneck.outputs
 
-    def encode(self, image_BCHW: Tensor) -> Code:
+    def encode(self, image_BCHW: Tensor, sigma_B1HW: Tensor | None = None) -> Code:
         """Images in [0, 1] to ``latent`` and what else the bottleneck gives."""
-        code: Code = self.bottleneck(self.features(image_BCHW))
+        code: Code = self.bottleneck(self.features(image_BCHW, sigma_B1HW))
         return code
 
-    def features(self, image_BCHW: Tensor) -> Tensor:
+    def features(self, image_BCHW: Tensor, sigma_B1HW: Tensor | None = None) -> Tensor:
         """Images in [0, 1] to what the bottleneck takes."""
+        return self._trunk(image_BCHW, sigma_B1HW)[0]
+
+    def _trunk(self, image_BCHW: Tensor, sigma_B1HW: Tensor | None) -> tuple[Tensor, ...]:
+        """The features, and what goes around the bottleneck."""
         if self.normalisation is not None:
             image_BCHW = self.normalisation(image_BCHW)
-        features: Tensor = self.trunk(image_BCHW)
-        return features
+        if self.max_sigma is not None:
+            if sigma_B1HW is None:
+                raise TypeError("This model is told how much noise there is: give it sigma, a map, beside the image.")
+            image_BCHW = torch.cat([image_BCHW, sigma_B1HW / self.max_sigma], 1)
+        found = self.trunk(image_BCHW)
+        return found if self.skips else (found,)
 
     def decode(self, latent: Tensor) -> Tensor:
         """``latent`` to images, clamped to [0, 1]."""
@@ -104,22 +116,32 @@ class Autoencoder(nn.Module):
             image_BCHW = self.normalisation.inverse(image_BCHW)
         return image_BCHW.clamp(0.0, 1.0)
 
-    def forward(self, image_BCHW: Tensor) -> Tensor:
+    def forward(self, image_BCHW: Tensor, sigma_B1HW: Tensor | None = None) -> Tensor:
         """Reconstruct images in [0, 1]; deterministic in eval mode."""
-        return self.decode(self.encode(image_BCHW)["latent"])
+        return self.finish(self.reconstruct(image_BCHW, sigma_B1HW)[1])
 
-    def training_pass(self, corrupted_BCHW: Tensor, clean_BCHW: Tensor, samples: int = 1) -> TrainingPass:
+    def reconstruct(self, image_BCHW: Tensor, sigma_B1HW: Tensor | None = None) -> tuple[Code, Tensor]:
+        """The code of images in [0, 1], and what the decoder's layers make of it, before any activation."""
+        features, *around = self._trunk(image_BCHW, sigma_B1HW)
+        code: Code = self.bottleneck(features)
+        return code, self.decoder(code["latent"], *around)
+
+    def training_pass(
+        self, corrupted_BCHW: Tensor, clean_BCHW: Tensor, samples: int = 1, *, sigma_B1HW: Tensor | None = None
+    ) -> TrainingPass:
         """Reconstruct corrupted images, sampling where the bottleneck samples; both inputs in [0, 1] units.
 
         ``samples`` latents are drawn for each image and decoded; the encoder runs once.
         """
-        code = self.bottleneck.training_code(self.features(corrupted_BCHW))
+        features, *around = self._trunk(corrupted_BCHW, sigma_B1HW)
+        code = self.bottleneck.training_code(features)
         target = clean_BCHW if self.normalisation is None else self.normalisation(clean_BCHW)
         if samples > 1:
             code = {name: tensor.repeat_interleave(samples, 0) for name, tensor in code.items()}
             target = target.repeat_interleave(samples, 0)
+            around = [tensor.repeat_interleave(samples, 0) for tensor in around]
         latent = self.bottleneck.sample(code)
-        raw = self.decoder(latent)
+        raw = self.decoder(latent, *around)
         return TrainingPass(
             model=self,
             input=corrupted_BCHW,

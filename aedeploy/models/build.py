@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from aedeploy.bundle import ImageContract, LatentContract
+from aedeploy.bundle import ImageContract, LatentContract, NoiseContract
 from aedeploy.config import Config, parse
 from aedeploy.errors import ConfigError, did_you_mean
 from aedeploy.models.autoencoder import Autoencoder, Normalisation
@@ -60,8 +60,10 @@ class BuiltModel:
         )
 
     @property
-    def latent(self) -> LatentContract:
-        """What the encoder gives and the decoder takes."""
+    def latent(self) -> LatentContract | None:
+        """What the encoder gives and the decoder takes; None of a model that hands more than that across the cut."""
+        if self.backbone.skips:
+            return None
         shape = self.backbone.latent_shape
         return LatentContract(
             shape=(shape[0], "latent_height", "latent_width") if self.backbone.dynamic_size else shape,
@@ -72,8 +74,13 @@ class BuiltModel:
         )
 
     @property
+    def noise(self) -> NoiseContract | None:
+        """What the model is told of the noise; None: nothing."""
+        return None if self.backbone.max_sigma is None else NoiseContract(maximum=self.backbone.max_sigma)
+
+    @property
     def encoder_outputs(self) -> tuple[str, ...]:
-        return self.module.encoder_outputs
+        return () if self.backbone.skips else self.module.encoder_outputs
 
 
 def build_model(

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from torch import nn
 
-from aedeploy.bundle import ImageContract, LatentContract, TensorSpec
-from aedeploy.bundle.manifest import Dimension, Pixels, Role
+from aedeploy.bundle import ImageContract, LatentContract, NoiseContract, TensorSpec
+from aedeploy.bundle.manifest import SIGMA, Dimension, Pixels, Role
 
 
 class Deployable(Protocol):
@@ -18,7 +18,8 @@ class Deployable(Protocol):
         """Its ``forward`` reconstructs images, float32 [batch, C, H, W] in [0, 1], deterministically.
 
         Where it has a latent, ``encode(image)`` gives the tensors of ``encoder_outputs`` by name, and
-        ``decode(latent)`` images, clamped to [0, 1].
+        ``decode(latent)`` images, clamped to [0, 1]. Where it has ``noise``, ``forward`` and ``encode`` take a second
+        tensor, ``sigma``, float32 [batch, 1, H, W] in levels of 255.
         """
         ...
 
@@ -28,6 +29,11 @@ class Deployable(Protocol):
     @property
     def latent(self) -> LatentContract | None:
         """None: the model cannot be cut into an encoder and a decoder."""
+        ...
+
+    @property
+    def noise(self) -> NoiseContract | None:
+        """None: the model is told nothing of the noise in an image."""
         ...
 
     @property
@@ -45,8 +51,9 @@ def graph_specs(
     model: Deployable, role: Role, pixels: Pixels = "float32"
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """The named inputs and outputs of a graph; the same for every format."""
+    taken = (_image(model.image, "image", pixels), *_sigma(model))
     if role == "autoencoder" or model.latent is None:
-        return (_image(model.image, "image", pixels),), (_image(model.image, "reconstruction", pixels),)
+        return taken, (_image(model.image, "reconstruction", pixels),)
     latent_shape = ("batch", *model.latent.shape)
     latent = TensorSpec(name="latent", dtype="float32", shape=latent_shape)
     if role == "decoder":
@@ -57,13 +64,22 @@ def graph_specs(
         indices if name == "indices" else TensorSpec(name=name, dtype="float32", shape=latent_shape)
         for name in model.encoder_outputs
     )
-    return (_image(model.image, "image", pixels),), codes
+    return taken, codes
+
+
+def _sigma(model: Deployable) -> tuple[TensorSpec, ...]:
+    if model.noise is None:
+        return ()
+    shape = ("batch", 1, *_size(model.image))
+    return (TensorSpec(name=SIGMA, dtype="float32", shape=shape, minimum=0.0, maximum=model.noise.maximum),)
+
+
+def _size(contract: ImageContract) -> tuple[Dimension, Dimension]:
+    return ("height", "width") if contract.dynamic_size else (contract.height, contract.width)
 
 
 def _image(contract: ImageContract, name: str, pixels: Pixels) -> TensorSpec:
-    size: tuple[Dimension, Dimension] = (contract.height, contract.width)
-    if contract.dynamic_size:
-        size = ("height", "width")
+    size = _size(contract)
     if pixels == "uint8":
         bytes_shape = ("batch", *size, contract.channels)
         return TensorSpec(name=name, dtype="uint8", shape=bytes_shape, minimum=0.0, maximum=255.0)

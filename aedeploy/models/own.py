@@ -72,6 +72,7 @@ class OwnModel:
     module: OwnAutoencoder
     image: ImageContract
     latent: LatentContract | None
+    noise: None = None
 
     @property
     def encoder_outputs(self) -> tuple[str, ...]:

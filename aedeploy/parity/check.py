@@ -63,7 +63,7 @@ def check_parity(
     check_overrides(overrides, [format for format, _ in variants])
     if samples_NHWC is None:
         samples_NHWC = load_samples(bundle.file(bundle.manifest.golden))
-    cases = list(image_cases(bundle.manifest.image, samples_NHWC))
+    cases = list(image_cases(bundle.manifest.image, samples_NHWC, bundle.manifest.noise))
     with ExitStack() as stack:
         roles = ROLES if bundle.manifest.latent else ("autoencoder",)
         reference: dict[str, GraphRunner] = {

@@ -88,13 +88,18 @@ def conform(
         timeout: seconds that an answer may take.
 
     Raises:
-        ConfigError: there is no command.
+        ConfigError: there is no command, or images were given of a model that is told how much noise they have.
         NotStartedError: it cannot be started.
         BundleError: the bundle has no exported graph of float32 images, or none of that format.
         IntegrityError: its golden file is not what the manifest says.
     """
     if not command:
         raise ConfigError("There is no program to check: name it after --, such as  aedeploy conform -- ./program")
+    if images and bundle.manifest.noise is not None:
+        raise ConfigError(
+            f"The model of bundle {bundle.name!r} is told how much noise an image has, for which the protocol's "
+            "request for an image file has no place: leave --images out."
+        )
     chosen = _format(bundle, format)
     golden = load_golden(bundle.file(bundle.manifest.golden))
     results: list[VerifyResult] = []

@@ -42,7 +42,7 @@ def expectations(reference: Mapping[str, GraphRunner], cases: Iterable[ImageCase
         expected.setdefault(role, []).append(Expectation(case=case, inputs=inputs, wanted=wanted))
 
     for case in cases:
-        image = {"image": case.images_BCHW}
+        image = case.inputs
         whole = reference["autoencoder"].run(image)
         expect("autoencoder", case, image, whole)
         if "encoder" not in reference:

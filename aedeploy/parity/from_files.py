@@ -18,7 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from aedeploy.bundle import Bundle
-from aedeploy.bundle.manifest import ImageContract, Pixels
+from aedeploy.bundle.manifest import SIGMA, ImageContract, Pixels
 from aedeploy.errors import AedeployError
 from aedeploy.images.pixels import to_bytes
 from aedeploy.parity.decisions import OtherChoice, compare_all, rows_decided_otherwise
@@ -79,7 +79,7 @@ class FileCheck:
     def _encoded(self, codec: Codec, tolerances: Tolerances, choices: Choices) -> tuple[CaseResult, OtherChoice | None]:
         assert self.codes is not None
         try:
-            got = codec.encode_all(self.paths)
+            got = codec.encode_all(self.paths, sigma=_sigma(self.bundle))
         except AedeployError as error:
             return self._result(error=str(error)), None
         judge = choices.judge(self.images_BCHW)
@@ -93,7 +93,7 @@ class FileCheck:
 
     def _reconstructed(self, codec: Codec, tolerances: Tolerances, other: OtherChoice | None) -> CaseResult:
         try:
-            got = {"reconstruction": codec.reconstruct(self.paths)}
+            got = {"reconstruction": codec.reconstruct(self.paths, sigma=_sigma(self.bundle))}
         except AedeployError as error:
             return self._result(error=str(error))
         reference = {"reconstruction": to_bytes(self.reconstruction_BCHW)}
@@ -117,15 +117,24 @@ def from_files(
         paths = paths or write_files(Path(folder), samples_NHWC)
         image = bundle.manifest.image
         images = np.stack([plain_pixels(path, image) for path in paths])
-        codes = reference["encoder"].run({"image": images}) if "encoder" in reference else None
+        inputs = {"image": images}
+        sigma = _sigma(bundle)
+        if sigma is not None:
+            inputs[SIGMA] = np.full((len(images), 1, *images.shape[2:]), sigma, np.float32)
+        codes = reference["encoder"].run(inputs) if "encoder" in reference else None
         yield FileCheck(
             bundle=bundle,
             reference=reference,
             paths=paths,
             images_BCHW=images,
             codes=codes,
-            reconstruction_BCHW=reference["autoencoder"].run({"image": images})["reconstruction"],
+            reconstruction_BCHW=reference["autoencoder"].run(inputs)["reconstruction"],
         )
+
+
+def _sigma(bundle: Bundle) -> float | None:
+    """How much noise a model is told that there is in files."""
+    return None if bundle.manifest.noise is None else bundle.manifest.noise.maximum / 2
 
 
 def plain_pixels(path: Path, contract: ImageContract) -> np.ndarray:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aedeploy.bundle import ImageContract
+from aedeploy.bundle import ImageContract, NoiseContract
+from aedeploy.bundle.manifest import SIGMA
+from aedeploy.images.noise import noisy, sigma_maps
 from aedeploy.images.pixels import to_floats
 
 #: One image, the least batch, an odd one, and one that batch jobs use.
@@ -24,14 +26,21 @@ FAR_SPREADS = tuple(4.0**power for power in range(1, 9))
 
 @dataclass(frozen=True, kw_only=True)
 class ImageCase:
-    """Images to feed: float32 [batch, C, H, W] in [0, 1]."""
+    """Images to feed: float32 [batch, C, H, W] in [0, 1]; and, where a graph is told, how much noise is in them."""
 
     kind: str
     images_BCHW: np.ndarray
+    sigma_B1HW: np.ndarray | None = None
 
     @property
     def batch(self) -> int:
         return len(self.images_BCHW)
+
+    @property
+    def inputs(self) -> dict[str, np.ndarray]:
+        """By the names of a graph's inputs."""
+        told = {} if self.sigma_B1HW is None else {SIGMA: self.sigma_B1HW}
+        return {"image": self.images_BCHW, **told}
 
     @property
     def repeats(self) -> int:
@@ -44,21 +53,37 @@ class ImageCase:
         return f"{height}x{width}"
 
 
-def image_cases(contract: ImageContract, samples_NHWC: np.ndarray) -> Iterator[ImageCase]:
+def image_cases(
+    contract: ImageContract, samples_NHWC: np.ndarray, noise: NoiseContract | None = None
+) -> Iterator[ImageCase]:
     """Every kind at every batch size at the training size; where the size is dynamic, at two others as well.
 
-    ``samples_NHWC`` are real images, uint8 [N, H, W, C], of the training size.
+    ``samples_NHWC`` are real images, uint8 [N, H, W, C], of the training size; where a graph is told the ``noise``,
+    they get some.
     """
-    samples = to_floats(samples_NHWC)
     for kind in KINDS:
         for batch in BATCHES:
-            yield ImageCase(kind=kind, images_BCHW=_images(kind, batch, samples))
+            yield _case(kind, batch, samples_NHWC, noise)
     if contract.dynamic_size:
         step = contract.multiple_of
         for more_height, more_width in ((step, 3 * step), (2 * step, 0)):
-            other = np.pad(samples[:2], ((0, 0), (0, 0), (0, more_height), (0, more_width)), mode="wrap")
+            other = np.pad(samples_NHWC[:2], ((0, 0), (0, more_height), (0, more_width), (0, 0)), mode="wrap")
             for kind in ("real", "noise"):
-                yield ImageCase(kind=kind, images_BCHW=_images(kind, 2, other))
+                yield _case(kind, 2, other, noise)
+
+
+def _case(kind: str, batch: int, samples_NHWC: np.ndarray, noise: NoiseContract | None) -> ImageCase:
+    if noise is None:
+        return ImageCase(kind=kind, images_BCHW=_images(kind, batch, to_floats(samples_NHWC)))
+    _, height, width, _ = samples_NHWC.shape
+    if kind in _CONSTANTS:
+        # Images that are all the same are to come out so.
+        sigma = np.repeat(sigma_maps(2, height, width, noise.maximum)[1:], batch, axis=0)
+    else:
+        sigma = sigma_maps(batch, height, width, noise.maximum)
+    if kind == "real":
+        samples_NHWC = noisy(np.take(samples_NHWC, range(batch), axis=0, mode="wrap"), sigma)
+    return ImageCase(kind=kind, images_BCHW=_images(kind, batch, to_floats(samples_NHWC)), sigma_B1HW=sigma)
 
 
 def latents_like(latents: np.ndarray, batch: int, spread: float) -> np.ndarray:

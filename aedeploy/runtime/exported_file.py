@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from aedeploy.bundle import ImageContract, LatentContract, TensorSpec
+from aedeploy.bundle import ImageContract, LatentContract, NoiseContract, TensorSpec
 from aedeploy.bundle.manifest import Role
 from aedeploy.config import Config, describe
 from aedeploy.errors import AedeployError, BundleError
@@ -36,6 +36,7 @@ class FileContract(Config):
 
     image: ImageContract
     latent: LatentContract | None
+    noise: NoiseContract | None = None
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 

@@ -8,11 +8,13 @@ from math import isqrt, lcm
 import numpy as np
 
 from aedeploy.bundle import AnySize
-from aedeploy.errors import ConfigError, ImageError
+from aedeploy.errors import BackendError, ConfigError, ImageError
+from aedeploy.images.noise import blended
 from aedeploy.images.pixels import to_floats
 from aedeploy.images.tiles import Span, Tiling, blend, tiles
 from aedeploy.runtime.codec import Codec
 from aedeploy.runtime.memory import available_memory
+from aedeploy.runtime.told import of_image
 
 #: Of the memory that is available, how much all workers together take for graphs.
 _SHARE = 0.5
@@ -77,6 +79,7 @@ class FullSize:
         tile: the side in use.
         cuts: whether images are cut; where not, those of more than ``tile``² pixels are refused.
         cut: whether the last image was.
+        sigma: what the model was told of the last image's noise; None: nothing.
 
     Raises:
         ConfigError: the model has a fixed size, or tiles of that size would be nothing but overlap.
@@ -89,6 +92,7 @@ class FullSize:
         self._refusal = _uncut(codec)
         self.tile = usual_tile(codec, workers=workers) if tile is None else tile
         self.cuts, self.cut = self._refusal is None, False
+        self.sigma: float | None = None
         self._tiling = _tiling(codec, self.tile)
         if self.cuts and self.tile < self._tiling.least_side:
             raise ConfigError(
@@ -96,17 +100,21 @@ class FullSize:
                 f"so that less than {self._tiling.least_side} gets nowhere: give that or more."
             )
 
-    def reconstruct(self, pixels: np.ndarray) -> np.ndarray:
+    def reconstruct(self, pixels: np.ndarray, *, sigma: float | None = None) -> np.ndarray:
         """One image, [H, W, C] of the model's channels: uint8, uint16 or float32 in [0, 1].
+
+        ``sigma``, of a model that is told how much noise there is: its standard deviation in levels of 255; None:
+        estimated, of the whole image.
 
         Returns float32 [H, W, C] in [0, 1], which is not checked for NaN; of a graph of uint8 pixels, uint8.
 
         Raises:
-            ConfigError: it is no such array.
+            ConfigError: it is no such array, or the model takes no such ``sigma``.
             ImageError: it is too large to go through in one piece, and must not be cut.
             BackendError: the graph could not run.
         """
         self._check(pixels)
+        sigma = self.sigma = self._told(pixels, sigma)
         height, width = (self._padded(length) for length in pixels.shape[:2])
         if self._refusal and height * width > self.tile**2:
             found = f"it has {pixels.shape[1]}×{pixels.shape[0]} pixels, more than {self.tile}² in one piece"
@@ -114,12 +122,22 @@ class FullSize:
         whole = self._refusal is not None or max(height, width) <= self.tile
         self.cut = not whole
         if whole:
-            made = self._run(pixels, _whole(height), _whole(width))
+            made = self._run(pixels, _whole(height), _whole(width), sigma)
             return np.ascontiguousarray(made[: pixels.shape[0], : pixels.shape[1]])
         image = np.zeros(pixels.shape, np.uint8 if self._is_bytes else np.float32)
         for rows, columns in tiles(self._tiling, height, width):
-            blend(image, self._run(pixels, rows, columns), rows, columns)
+            blend(image, self._run(pixels, rows, columns, sigma), rows, columns)
         return image
+
+    def _told(self, pixels: np.ndarray, sigma: float | None) -> float | None:
+        """What the model is told of an image's noise: of the whole image, so that its tiles are told the same."""
+        if np.ndim(sigma) > 0:  # type: ignore[arg-type]
+            raise ConfigError("sigma is one number here: there is one image.")
+        self._codec.check_sigma(sigma)
+        noise = self._codec.bundle.manifest.noise
+        if noise is None or sigma is not None:
+            return sigma
+        return of_image(noise, pixels)
 
     @property
     def _is_bytes(self) -> bool:
@@ -129,7 +147,7 @@ class FullSize:
         multiple = self._image.multiple_of
         return -(-max(length, self._image.minimum) // multiple) * multiple
 
-    def _run(self, pixels: np.ndarray, rows: Span, columns: Span) -> np.ndarray:
+    def _run(self, pixels: np.ndarray, rows: Span, columns: Span, sigma: float | None) -> np.ndarray:
         """One tile of an image through the graph, as [h, w, C]; beyond the image its last pixels are repeated."""
         there = pixels[rows.start : rows.stop, columns.start : columns.stop]
         beyond = ((0, rows.size - there.shape[0]), (0, columns.size - there.shape[1]), (0, 0))
@@ -138,7 +156,7 @@ class FullSize:
             batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
         elif batch.dtype == np.uint16:
             batch = to_floats(batch)
-        (made,) = self._codec.run("autoencoder", batch).values()
+        (made,) = self._codec.run("autoencoder", batch, sigma=sigma).values()
         image: np.ndarray = made[0] if made.dtype == np.uint8 else made[0].transpose(1, 2, 0)
         return image
 
@@ -150,6 +168,17 @@ class FullSize:
                 f"An image must be uint8, uint16 or float32 [H, W, {channels}], and is {pixels.dtype} "
                 f"{list(pixels.shape)}."
             )
+
+
+def denoised(codec: Codec, pixels: np.ndarray, *, sigma: float | None, strength: float, tile: int | None) -> np.ndarray:
+    """What :meth:`Codec.denoise_image` says, of [H, W, C] or [H, W] that were checked."""
+    if not 0.0 <= strength <= 1.0:
+        raise ConfigError(f"strength lies between 0, which leaves an image as it is, and 1: {strength:g} does not.")
+    image = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    made = FullSize(codec, tile=tile).reconstruct(image, sigma=sigma)
+    if not np.isfinite(made).all():
+        raise BackendError(f"The autoencoder of bundle {codec.bundle.name!r} gave NaN or infinity.")
+    return blended(image, made, strength).reshape(pixels.shape)
 
 
 def _whole(length: int) -> Span:

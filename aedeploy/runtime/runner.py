@@ -53,7 +53,7 @@ def check_inputs(specs: tuple[TensorSpec, ...], inputs: Mapping[str, np.ndarray]
     """Refuse inputs that do not fit the specs, before an engine turns them into something else.
 
     Raises:
-        BackendError: a name, a dtype, a rank or a fixed dimension is off.
+        BackendError: a name, a dtype, a rank or a fixed dimension is off, or two inputs are not equally large.
     """
     names = [spec.name for spec in specs]
     if sorted(inputs) != sorted(names):
@@ -67,3 +67,16 @@ def check_inputs(specs: tuple[TensorSpec, ...], inputs: Mapping[str, np.ndarray]
             raise BackendError(
                 f"{spec.name!r} must be {spec.dtype} {list(spec.shape)}, and is {array.dtype} {list(array.shape)}."
             )
+    _check_agreement(specs, inputs)
+
+
+def _check_agreement(specs: tuple[TensorSpec, ...], inputs: Mapping[str, np.ndarray]) -> None:
+    """Dimensions of one name are of one length. Not every engine looks: ncnn reads beyond the smaller one."""
+    lengths: dict[str, tuple[int, str]] = {}
+    for spec in specs:
+        for name, length in zip(spec.shape, inputs[spec.name].shape, strict=True):
+            if not isinstance(name, str):
+                continue
+            known, other = lengths.setdefault(name, (length, spec.name))
+            if length != known:
+                raise BackendError(f"{other!r} and {spec.name!r} differ in {name}: it is {known}, and {length}.")

@@ -75,8 +75,13 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _check_identity(was: Mapping[str, Any], is_now: Mapping[str, Any], path: Path) -> None:
     # Through JSON, as the stored one went: tuples are lists then.
     before, now = _flat(was), _flat(json.loads(json.dumps(is_now)))
-    # Epochs stand in an identity only where a schedule spans them: another schedule is to be named before them.
-    for key in sorted(before.keys() | now.keys(), key=lambda key: (key == "training.epochs", key)):
+
+    # Epochs stand in an identity only where a schedule spans them: another schedule is to be named before them. And
+    # other patches are other data, of which the setting says more than a digest.
+    def place(key: str) -> tuple[bool, bool, str]:
+        return not key.startswith("training.patches"), key == "training.epochs", key
+
+    for key in sorted(before.keys() | now.keys(), key=place):
         if before.get(key) != now.get(key):
             why = ", over which its schedule spreads the learning rate" if key == "training.epochs" else ""
             raise ConfigError(

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from aedeploy.config import Config
 from aedeploy.recipes import Recipe
+from aedeploy.training.data.patches import PatchConfig
 from aedeploy.training.data.source import DataRequest
 
 
@@ -45,11 +46,19 @@ class TrainingConfig(Config):
         lt=1.0,
         description="Decay of a moving average of the weights, by step; it is what is measured and kept.",
     )
-    precision: Literal["float32", "bf16"] = Field(
-        default="float32", description="bf16: autocast; weights stay float32."
+    precision: Literal["float32", "bf16", "auto"] = Field(
+        default="float32", description="bf16: autocast; weights stay float32. auto: where the device computes in it."
+    )
+    weights: Literal["float32", "float16"] = Field(
+        default="float32",
+        description="float16: a bundle's weights are rounded to half precision, before they are measured, and take "
+        "half the room; computed with in float32 all the same.",
     )
     channels_last: bool = Field(default=False, description="Memory format of images and convolutions.")
     method: dict[str, Any] = Field(default_factory=lambda: {"name": "joint"})
+    patches: PatchConfig | None = Field(
+        default=None, description="Train on patches of a folder's images, in place of the images at one size."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,9 @@ class Started:
     parameters: int
     device: str
     phases: tuple[str, ...]  # their names; one, unless a part of the model is trained after the other
-    latent: int  # numbers that the encoder makes of an image
+    latent: int | None  # numbers that the encoder makes of an image; None: the model has no encoder of its own
+    max_sigma: float | None  # how much noise the model can be told of, in levels of 255; None: it is told nothing
+    photographs: tuple[int, int] | None  # of which the images to train on and those held out are patches, if they are
     epochs: int  # of all phases
     epochs_done: int  # more than 0 in a run that goes on
     steps: int  # of one epoch

@@ -27,6 +27,8 @@ from aedeploy.training.randomness import permutation, set_randomness
 from aedeploy.training.schedule import learning_rate
 from aedeploy.training.validity import CheckedRecipe
 
+# Of a CPU, as PyTorch names them: without one of these, bfloat16 is computed as float32, in more time.
+_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 # So many times the loss of the first step, and training has come apart, although it may still give numbers.
 _EXPLODED = 100.0
 # So often several processes ask one another whether to stop.
@@ -94,7 +96,7 @@ class Fit:
         self.average = WeightAverage(self.model, self.config.ema) if self.config.ema else None
         self.progress = Progress()
         self.totals = self._new_totals()
-        bf16 = self.config.precision == "bf16"
+        bf16 = self.config.precision == "bf16" or (self.config.precision == "auto" and computes_bf16(device))
         self.autocast = torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
         self.best: dict[str, Tensor] = {}
 
@@ -240,7 +242,8 @@ class Fit:
             clean = to_unit(pixels, self.device)
             if self.config.channels_last:
                 clean = clean.contiguous(memory_format=torch.channels_last)
-            batch = Batch(corrupted=self.corruptions(clean), clean=clean, phase=number, epoch=step / steps)
+            corrupted, sigma = self.corruptions(clean)
+            batch = Batch(corrupted=corrupted, sigma=sigma, clean=clean, phase=number, epoch=step / steps)
             # Losses are means over a piece: together they must be the mean over the batch.
             share = 1.0 if self.method.summed else len(pixels) / images
             last = which == len(pieces) - 1
@@ -256,10 +259,12 @@ class Fit:
             self._check(at.first_loss)
         at.step += 1
 
-    def _forward(self, corrupted_BCHW: Tensor, clean_BCHW: Tensor, samples: int = 1) -> TrainingPass:
+    def _forward(
+        self, corrupted_BCHW: Tensor, clean_BCHW: Tensor, samples: int = 1, *, sigma_B1HW: Tensor | None = None
+    ) -> TrainingPass:
         # The losses themselves are computed in float32, and so are all figures.
         with self.autocast if self.model.training else nullcontext():
-            return self.model.training_pass(corrupted_BCHW, clean_BCHW, samples)
+            return self.model.training_pass(corrupted_BCHW, clean_BCHW, samples, sigma_B1HW=sigma_B1HW)
 
     def _learn(self, loss: Loss, share: float, rate: float, last: bool) -> Tensor:
         """Take a loss's gradients, and a step of its player where it is the batch's last piece."""
@@ -349,6 +354,15 @@ class Fit:
             f"The loss {what} in epoch {self.progress.epoch + 1} ({loss:.3g}): try a lower --lr than "
             f"{self.config.lr:g}, or clip the gradients with --set training.grad_clip=1."
         )
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies in bfloat16 itself."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # The oldest PyTorch that we take does not tell.
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and any(capabilities.get(name) for name in _BF16)
 
 
 def batches_of(order: Tensor, batch_size: int, least: int = 2) -> list[Tensor]:

@@ -52,7 +52,8 @@ def method_sums(
     with _evaluating(model), _evaluating(method.extra):
         totals = torch.zeros(len(method.names(phase)), dtype=precise(device), device=device)
         for clean in _batches(images, device, world):
-            batch = Batch(corrupted=corruptions(clean), clean=clean, phase=phase, epoch=inf)
+            corrupted, sigma = corruptions(clean)
+            batch = Batch(corrupted=corrupted, sigma=sigma, clean=clean, phase=phase, epoch=inf)
             totals += torch.cat([loss.sums for loss in method.losses(batch)])
     world.add_up(totals)
     found: list[float] = totals.tolist()
@@ -77,8 +78,7 @@ def metrics(
 
     with _evaluating(model):
         for clean in _batches(images, device):
-            code = model.encode(clean)
-            raw = model.decoder(code["latent"])
+            code, raw = model.reconstruct(*corruptions.none_at_all(clean))
             error = model.finish(raw) - clean
             add("mse", error.square())
             add("mae", error.abs())
@@ -87,9 +87,9 @@ def metrics(
             if "logvar" in code:
                 add("kl_nats", kl_to_standard_normal(code["latent"], code["logvar"]))
             if corruptions:
-                noisy = corruptions(clean)
+                noisy, sigma = corruptions(clean)
                 add("noisy_mse", (noisy - clean).square())
-                add("denoised_mse", (model(noisy) - clean).square())
+                add("denoised_mse", (model(noisy, sigma) - clean).square())
     by_image = {name: total.item() / len(images) for name, total in totals.items()}
     pixels = prod(images.image_shape)
     figures = {name: value if name == "kl_nats" else value / pixels for name, value in by_image.items()}

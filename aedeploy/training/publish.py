@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
@@ -34,7 +34,10 @@ from aedeploy.models.build import BuiltModel
 from aedeploy.models.store import provenance, write_model_files
 from aedeploy.recipes import Recipe
 from aedeploy.training.data.image_set import ImageSet
+from aedeploy.training.data.patches import Patches
 from aedeploy.training.destination import drop_exports
+
+_MOST_PATCH_BYTES = 2**17
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +62,10 @@ def publish(
     Golden vectors are made of held-out images, by PyTorch eager on the CPU in float32.
     """
     samples = sample_images(held_out)
-    model = copy.deepcopy(built.module).cpu().eval()
-    model.load_state_dict(dict(weights))
+    module = copy.deepcopy(built.module).cpu().eval()
+    module.load_state_dict(dict(weights))
     with _staging(out) as new:
-        write_model_files(new, model, samples)
+        write_model_files(new, replace(built, module=module), samples, weights)
         manifest = _manifest(out.absolute().name, new, built, training)
         # An export of what was there may be at its end just now.
         with locked(out):
@@ -105,6 +108,7 @@ def _manifest(name: str, files: Path, built: BuiltModel, training: Training) -> 
         recipe=training.recipe.as_dict(),
         image=built.image,
         latent=built.latent,
+        noise=built.noise,
         weights=record_file(files, WEIGHTS_FILE),
         golden=record_file(files, GOLDEN_FILE),
         metrics=dict(training.metrics),
@@ -122,6 +126,8 @@ def _manifest_in(out: Path) -> Manifest | None:
 
 def sample_images(images: ImageSet) -> Tensor:
     """Some of ``images``, evenly spread over them: uint8 [N, C, H, W], on the CPU; as many as a golden file takes."""
-    count = min(len(images), max(*BATCHES, min(MOST_SAMPLES, MOST_SAMPLE_BYTES // prod(images.image_shape))))
+    # Of patches fewer: they are for bundles that travel.
+    most = _MOST_PATCH_BYTES if isinstance(images, Patches) else MOST_SAMPLE_BYTES
+    count = min(len(images), max(*BATCHES, min(MOST_SAMPLES, most // prod(images.image_shape))))
     positions = torch.arange(count) * len(images) // count
     return next(images.batches(iter([positions]))).cpu()

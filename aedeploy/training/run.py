@@ -11,6 +11,7 @@ from math import prod
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from aedeploy.bundle import Bundle
 from aedeploy.bundle.store import CHECKPOINT_FILE
@@ -70,15 +71,15 @@ def train(config: TrainConfig, stop: threading.Event | None = None) -> Iterator[
     check_names(config)
     if not is_follower():
         check_destination(config.out, **_where(config))
-    source = open_source(config.data)
+    source = open_source(config.data, recipe.training.patches)
     # Torch counts the host's cores, of which a container may have few.
     torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
     with _own_randomness(device):
         # Before the images are read: a model that cannot take their size is refused here.
-        check_model_fits(recipe, source.image_shape)
+        check_model_fits(recipe, source.image_shape, source.size_option)
         set_randomness(torch.device("cpu"), config.seed, "weights")
         built = build_model(recipe.recipe.model, source.image_shape)
-        with memory_for("the images", "--image-size"):
+        with memory_for("the images", source.size_option):
             data = source.load()
         check_batches(recipe, len(data.train))
         notes = (*source.notes, *data.notes, *codebook_note(recipe, built, len(data.train)))
@@ -148,7 +149,9 @@ class _Run:
             parameters=sum(parameter.numel() for parameter in self.fit.model.parameters()),
             device=str(self.device),
             phases=tuple(phase.name for phase in self.fit.phases),
-            latent=prod(self.built.backbone.latent_shape),
+            latent=None if self.built.latent is None else prod(self.built.backbone.latent_shape),
+            max_sigma=self.built.backbone.max_sigma,
+            photographs=self.data.photographs,
             epochs=self.fit.epochs,
             epochs_done=self.fit.progress.epoch,
             steps=self.fit.steps(len(self.data.train)),
@@ -160,7 +163,7 @@ class _Run:
         saved, config = time.perf_counter(), self.config
         try:
             with (
-                memory_for("training", "--batch-size, --image-size or the sizes in the recipe"),
+                memory_for("training", "--batch-size, the size of the images or the sizes in the recipe"),
                 closing(
                     self.fit.run(self.data.train, self.data.held_out, tick_seconds=config.tick_seconds, stop=stop)
                 ) as events,
@@ -210,6 +213,8 @@ class _Run:
         """The bundle of the best weights, or, before the first epoch is over, of the ones that there are."""
         fit, at = self.fit, self.fit.progress
         weights = fit.best or fit.weights()
+        if fit.config.weights == "float16":
+            weights = {name: _rounded(value) for name, value in weights.items()}
         last = {name: value.clone() for name, value in fit.model.state_dict().items()}
         fit.model.load_state_dict(weights)
         figures = {
@@ -239,6 +244,12 @@ def _identity(recipe: Recipe, seed: int, data: Data) -> dict[str, Any]:
         "image_shape": list(data.train.image_shape),
         "seed": seed,
     }
+
+
+def _rounded(weight: Tensor) -> Tensor:
+    """In half precision, but for numbers beyond its range, such as a variance of a batch may be."""
+    half = weight.half()
+    return half if weight.is_floating_point() and half.isfinite().all() else weight
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -61,14 +62,19 @@ def check_recipe(recipe: Recipe) -> CheckedRecipe:
         latent_range=kind.latent_range,
         quantises=kind.quantises,
         latent_kind=latent_kind(model),
+        told=model["backbone"].get("max_sigma") is not None,
     )
     objective = build_objective(recipe.objective, premises)
-    corruptions = build_corruptions(recipe.corruption)
+    corruptions = build_corruptions(recipe.corruption, model["backbone"].get("max_sigma"))
     training = parse(TrainingConfig, recipe.training, "training")
     if model["backbone"].get("batch_norm") and training.batch_size == 1:
         raise ConfigError(f"{_BATCH_NORM}, and training.batch_size is 1: give a larger --batch-size, or leave it out.")
     method, method_config = _method(training)
     method.Method.check(method_config, premises, model["backbone"], objective)
+    if model["backbone"].get("skips"):
+        _check_skips(model, method_config.name)  # type: ignore[attr-defined]
+    if corruptions.told:
+        _check_told(method_config.name)  # type: ignore[attr-defined]
     _check_training(training, method_config)
     resolved = replace(
         recipe,
@@ -85,6 +91,29 @@ def check_recipe(recipe: Recipe) -> CheckedRecipe:
         method=method,
         method_config=method_config,
     )
+
+
+def _check_told(method: str) -> None:
+    if method != "joint":
+        raise ConfigError(
+            f"The method {method!r} does not tell a model how much noise there is, and this backbone needs it: "
+            "set training.method.name = 'joint'."
+        )
+
+
+def _check_skips(model: Mapping[str, Any], method: str) -> None:
+    """Refuse what would take a part of an image, such as its code, for the whole of it."""
+    for key, found, needed in (
+        ("training.method.name", method, "joint"),
+        ("model.bottleneck.name", model["bottleneck"]["name"], "identity"),
+        ("model.normalisation", model["normalisation"], "none"),
+        ("model.output", model["output"], "linear"),
+    ):
+        if found != needed:
+            raise ConfigError(
+                f"With model.backbone.skips the image itself goes around the bottleneck, so {key} must be {needed!r} "
+                f"and not {found!r}: set that, or model.backbone.skips = false."
+            )
 
 
 def _method(training: TrainingConfig) -> tuple[Any, Config]:
@@ -133,8 +162,12 @@ def codebook_note(recipe: CheckedRecipe, built: BuiltModel, images: int) -> tupl
     )
 
 
-def check_model_fits(recipe: CheckedRecipe, image_shape: tuple[int, int, int]) -> None:
+def check_model_fits(
+    recipe: CheckedRecipe, image_shape: tuple[int, int, int], size_option: str = "--image-size"
+) -> None:
     """Refuse a model whose weights the memory cannot hold twice, as training does; nothing of their size is made.
+
+    ``size_option``: what sets the size of the images.
 
     Raises:
         ConfigError: as above, or as :func:`aedeploy.models.build.build_model`.
@@ -142,9 +175,12 @@ def check_model_fits(recipe: CheckedRecipe, image_shape: tuple[int, int, int]) -
     _, height, width = image_shape
     latent_dim = recipe.recipe.model["latent_dim"]
     sizes = f"images of {height}×{width} and model.latent_dim = {latent_dim}"
-    remedy = "lower --image-size, --latent-dim or the sizes in model.backbone"
+    remedy = f"lower {size_option}, --latent-dim or the sizes in model.backbone"
     try:
         size = size_of_weights(lambda: build_model(recipe.recipe.model, image_shape).module)
+    except ConfigError as error:
+        # A backbone knows of the usual option alone.
+        raise ConfigError(str(error).replace("--image-size", size_option)) from None
     except (RuntimeError, OverflowError, MemoryError, TypeError):
         # Beyond the 64 bits in which PyTorch counts.
         raise ConfigError(f"There can be no model for {sizes}, it would be too large: {remedy}.") from None

@@ -55,7 +55,7 @@ def test_an_error_is_told_and_the_next_word_is_heard(bundle: Bundle) -> None:
     with Worker(task(bundle)) as worker:
         worker.ask("open")
         with pytest.raises(BackendError, match="No such file"):
-            worker.ask("reconstruct", images="nonesuch.npy", into="x.npy")
+            worker.ask("reconstruct", inputs="nonesuch.npz", into="x.npy")
         assert worker.ask("round")["latencies"]
 
 

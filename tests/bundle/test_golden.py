@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as npst
 from safetensors.numpy import save_file
 
 from aedeploy.bundle.golden import (
-    INPUT_OF_ROLE,
+    INPUTS_OF_ROLE,
     MOST_SAMPLE_BYTES,
     MOST_SAMPLES,
     GoldenCase,
@@ -33,11 +33,15 @@ OUTPUTS = st.dictionaries(st.sampled_from(["logvar", "indices", "reconstruction"
 
 @st.composite
 def golden_cases(draw: st.DrawFn) -> list[GoldenCase]:
-    keys = draw(st.sets(st.tuples(st.sampled_from(sorted(INPUT_OF_ROLE)), st.integers(0, 100)), max_size=4))
+    keys = draw(st.sets(st.tuples(st.sampled_from(sorted(INPUTS_OF_ROLE)), st.integers(0, 100)), max_size=4))
     return [
-        GoldenCase(role=role, batch=batch, inputs={INPUT_OF_ROLE[role]: draw(ARRAYS)}, outputs=draw(OUTPUTS))
+        GoldenCase(role=role, batch=batch, inputs=draw(_inputs(role)), outputs=draw(OUTPUTS))
         for role, batch in sorted(keys)
     ]
+
+
+def _inputs(role: str) -> st.SearchStrategy[dict[str, np.ndarray]]:
+    return st.dictionaries(st.sampled_from(sorted(INPUTS_OF_ROLE[role])), ARRAYS, min_size=1)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -113,6 +113,16 @@ def test_a_value_that_cannot_be_is_refused_with_its_place(values: dict[str, Any]
     assert f"'{place}' cannot be {value!r}" in message_of(changed(values, place, value))
 
 
+@pytest.mark.parametrize(("key", "value"), [("maximum", 0.0), ("maximum", 256.0), ("unit", "parts of one")])
+def test_noise_is_told_in_levels_of_255(values: dict[str, Any], key: str, value: object) -> None:
+    values["noise"] = {"maximum": 55.0}
+    noise = parse_manifest(json.dumps(values), "x").noise
+    assert noise is not None
+    assert (noise.maximum, noise.unit) == (55.0, "levels of 255")
+    values["noise"][key] = value
+    assert f"'noise.{key}' cannot be {value!r}" in message_of(values)
+
+
 @pytest.mark.parametrize("key", ["name", "recipe", "image", "weights", "golden", "provenance", "metrics", "latent"])
 def test_a_missing_key_is_named(values: dict[str, Any], key: str) -> None:
     del values[key]

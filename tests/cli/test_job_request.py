@@ -26,7 +26,7 @@ Run = Callable[..., Result]
 
 #: What is on the command line without being a field of JobRequest of that name, and the other way round.
 FLAGS_ALONE = {"include", "exclude", "links", "image_format", "quality", "compression", "bundle", "dry_run"}
-FIELDS_ALONE = {"job", "bundle", "source", "output", "selection", "images"}
+FIELDS_ALONE = {"job", "bundle", "grey_bundle", "source", "output", "selection", "images"}
 
 
 @pytest.fixture
@@ -85,6 +85,8 @@ def test_what_nobody_says_is_what_the_library_takes(job: Any, bundle: Bundle) ->
             },
         ),
         ("denoise", {"images": ImageOptions(compression=1), "tile": 64, "engine": "ray", "address": "auto"}),
+        ("denoise", {"sigma": 12.345678901, "strength": 0.7, "compare": True}),
+        ("denoise", {"sigma": 0.0, "strength": 0.0}),
         (
             "decode",
             {

@@ -16,7 +16,7 @@ def test_it_prints_the_plan_and_writes_nothing(run: Run, job: str) -> None:
     Path("in/broken.png").write_bytes(b"no image")
     Path("in/notes.txt").touch()
     before = sorted(Path().rglob("*"))
-    result = run(job, "in", "--out", "out", "--dry-run")
+    result = run(job, "in", "--out", "out", "--bundle", "tiny", "--dry-run")
     assert result.exit_code == 0, result.stderr
     assert f"{job} in → out  (a dry run: nothing is written)" in result.stdout
     assert "inputs     4: 4 to do" in result.stdout

@@ -20,6 +20,7 @@ SOME = {
     "variants": {"ae", "mlp-32", "vae"},
     "formats": {"exported-program", "ncnn", "onnx", "onnx-fp16", "onnx-int8", "openvino", "ort", "torchscript"},
     "backends": {"eager", "exported-program", "ncnn", "onnxruntime", "openvino", "torchscript"},
+    "bundles": {"denoiser-gray", "denoiser-color"},
     "targets": {"cpp-libtorch", "cpp-onnx", "node", "python", "web"},
     "data": {"digits", "mnist", "fashion-mnist", "cifar10", "PATH"},
 }

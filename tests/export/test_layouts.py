@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_denoiser import write_small_denoiser
 from tiny_bundle import write_tiny_bundle
 
 from aedeploy.bundle import Bundle, GraphRecord, TensorSpec, open_bundle
@@ -140,6 +141,20 @@ def test_the_files_of_a_repository_give_what_the_configuration_names(
         for tensor, array in zip(config.output, outputs, strict=True):
             assert array.shape[0] == batch
             assert all(want in (-1, got) for want, got in zip(tensor.dims, array.shape[1:], strict=True))
+
+
+def test_a_denoiser_that_is_told_the_noise_has_two_inputs(tmp_path: Path) -> None:
+    bundle = write_small_denoiser(tmp_path / "denoiser", channels=3)
+    for pixels in ("float32", "uint8"):
+        bundle = export_bundle(bundle, ["onnx", "torchscript"], pixels=pixels, parity=False).bundle
+    write_layout("triton", bundle, tmp_path / "repository")
+    assert_repository(bundle, tmp_path / "repository")
+    for folder, config in models(tmp_path / "repository"):
+        _, sigma = config.input
+        assert sigma.name == ("sigma" if "onnx" in folder.name else "INPUT__1")
+        assert list(sigma.dims) == [1, -1, -1]
+        # TYPE_FP32, of graphs of bytes too.
+        assert sigma.data_type == 11
 
 
 @pytest.mark.parametrize("name", ["ein Modell [b]", "ünïcödé", "..", 'a"b\\c', "x" * 200, "$(rm -rf)", "-", "a.b"])

@@ -102,7 +102,7 @@ class TestTransposedConvolutions:
         result = without_transposed(model)
         onnx.checker.check_model(result, full_check=True)
         assert "ConvTranspose" not in kinds(result)
-        np.testing.assert_allclose(run(result, image.numpy())["y"], want, atol=2e-5)
+        np.testing.assert_allclose(run(result, (image.numpy(),))["y"], want, atol=2e-5)
 
     @pytest.mark.parametrize("given", [{"group": 3}, {"dilations": [2, 2]}, {"auto_pad": "SAME_UPPER"}], ids=str)
     def test_rare_ones_stay(self, given: dict[str, Any]) -> None:
@@ -131,10 +131,10 @@ class TestPooling:
         ]
         model = model_of(nodes, weights, ["batch", 3, 4, 4])
         image = random.standard_normal((2, 3, 4, 4)).astype(np.float32)
-        want = run(model, image)["y"]
+        want = run(model, (image,))["y"]
         result = pool_before_normalising(model)
         assert (kinds(result)[0] == "MaxPool") is not negative
-        np.testing.assert_allclose(run(result, image)["y"], want, atol=1e-6)
+        np.testing.assert_allclose(run(result, (image,))["y"], want, atol=1e-6)
 
 
 class TestRanges:
@@ -145,20 +145,20 @@ class TestRanges:
             ["batch", 4],
         )
         inputs = np.linspace(-1, 3, 400, dtype=np.float32).reshape(100, 4)
-        assert minmax(model, inputs) == {"x": (-1.0, 3.0), "h": (-6.0, 2.0), "y": (0.0, 2.0)}
+        assert minmax(model, (inputs,)) == {"x": (-1.0, 3.0), "h": (-6.0, 2.0), "y": (0.0, 2.0)}
 
     def test_entropy_leaves_out_what_hardly_occurs(self) -> None:
         model = model_of([helper.make_node("Relu", ["x"], ["y"])], {}, ["batch", 1000])
         inputs = np.abs(np.random.default_rng(0).standard_normal((50, 1000))).astype(np.float32)
         inputs[0, :2] = 100.0, 0.0
-        found = measure(model, inputs)
+        found = measure(model, (inputs,))
         assert found.minmax["y"] == (0.0, 100.0)
         assert found.entropy["y"][0] == 0.0
         assert 3.0 < found.entropy["y"][1] < 60.0
 
     def test_a_tensor_of_one_value_is_no_trouble(self) -> None:
         model = model_of([helper.make_node("Relu", ["x"], ["y"])], {}, ["batch", 3])
-        assert measure(model, np.zeros((5, 3), np.float32)).entropy == {"x": (0.0, 0.0), "y": (0.0, 0.0)}
+        assert measure(model, (np.zeros((5, 3), np.float32),)).entropy == {"x": (0.0, 0.0), "y": (0.0, 0.0)}
 
 
 @pytest.fixture(scope="module")
@@ -293,13 +293,13 @@ class TestInt8:
             ["batch", 8, 6, 6],
         )
         inputs = random.uniform(-1, 1, (20, 8, 6, 6)).astype(np.float32)
-        want = run(model, inputs)["y"]
-        ranges = measure(model, inputs)
+        want = run(model, (inputs,))["y"]
+        ranges = measure(model, (inputs,))
         stretched = dataclasses.replace(ranges, minmax={**ranges.minmax, "x": (-16.0, 1.0)})
 
         def measured(plan: Plan) -> search.Found:
             candidate = quantised(model, stretched.minmax, plan)
-            error = float(np.mean((run(candidate, inputs)["y"] - want) ** 2))
+            error = float(np.mean((run(candidate, (inputs,))["y"] - want) ** 2))
             return search.Found(plan=plan, model=candidate, cost=Cost(psnr=-10 * np.log10(error), otherwise=0.0))
 
         start = measured(Plan(layers=frozenset({"layer"})))
@@ -344,16 +344,16 @@ class TestFloat16:
             ["batch", 2],
         )
         inputs = np.array([[1.0, 2.0]], np.float32)
-        kept = left_in_float32(model, minmax(model, inputs))
+        kept = left_in_float32(model, minmax(model, (inputs,)))
         assert [node.op_type for node in model.graph.node if node.name in kept] == ["Mul", "Mul"]
-        got = run(as_float16(model, kept), inputs)["y"]
+        got = run(as_float16(model, kept), (inputs,))["y"]
         np.testing.assert_allclose(got, [[4.0, 8.0]], rtol=1e-3)
         # Were it not so, the second number would be none.
         with np.errstate(over="ignore"):
             assert np.isinf(np.float16(2.0) * np.float16(4e4))
 
     def test_extremes_are_black_white_a_checkerboard_and_noise(self, denoising: dict[str, Graph]) -> None:
-        black, white, board, *noise = extremes(denoising["autoencoder"])
+        ((black, white, board, *noise),) = extremes(denoising["autoencoder"])
         assert black.max() == 0.0
         assert white.min() == 1.0
         assert board.mean() == pytest.approx(0.5)

@@ -132,3 +132,33 @@ def test_what_was_carried_out_is_not_carried_out_again() -> None:
     exif[ExifTags.Base.Orientation] = 6
     for format in ("PNG", "JPEG", "WEBP"):
         assert not read_image(encoded(Image.fromarray(COLOURS), format, exif=exif), "RGB").info
+
+
+def test_without_a_mode_grey_stays_grey_and_colours_stay_colours() -> None:
+    grey, colours = Image.fromarray(RAMP), Image.fromarray(COLOURS)
+    kinds = {
+        "L": [
+            encoded(grey),
+            encoded(grey, "JPEG"),
+            encoded(grey, "TIFF"),
+            encoded(grey.convert("1")),
+            encoded(grey.convert("LA")),
+            encoded(grey, transparency=7),
+            encoded(Image.fromarray(RAMP.astype(np.uint16) * 257)),
+        ],
+        "RGB": [
+            encoded(colours),
+            encoded(colours, "JPEG"),
+            encoded(Image.fromarray(RGBA)),
+            encoded(colours.quantize(4)),
+            encoded(colours.convert("CMYK"), "TIFF"),
+            encoded(grey.convert("RGB")),
+        ],
+    }
+    for mode, files in kinds.items():
+        for number, data in enumerate(files):
+            picture = read_picture(data, None, alpha=True)
+            assert picture.image.mode == mode, number
+            named = read_picture(data, mode, alpha=True)  # type: ignore[arg-type]
+            assert picture.image.tobytes() == named.image.tobytes(), number
+    assert read_picture(kinds["L"][-1], None, deep=True).depth == 16

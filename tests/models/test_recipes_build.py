@@ -12,18 +12,20 @@ from aedeploy.bundle import TensorSpec
 from aedeploy.bundle.manifest import ROLES, Role
 from aedeploy.errors import BackendError
 from aedeploy.models.build import BuiltModel, PixelStatistics, build_model
-from aedeploy.models.contract import graph_specs
+from aedeploy.models.contract import graph_specs, roles_of
 from aedeploy.recipes import load_recipe, recipe_names
 from aedeploy.runtime.runner import check_inputs
 
 GREY, COLOUR = (1, 28, 28), (3, 64, 64)
+#: Of a recipe that halves the size three times.
+GREY_OF_EIGHTS = (1, 32, 24)
 DTYPES = {"float32": torch.float32, "int64": torch.int64, "uint8": torch.uint8}
 
 
 @pytest.fixture(params=[f"{name}-{size}" for name in recipe_names() for size in ("grey", "colour")])
 def built(request: pytest.FixtureRequest) -> BuiltModel:
     name, _, size = request.param.rpartition("-")
-    shape = GREY if size == "grey" else COLOUR
+    shape = grey_shape(name) if size == "grey" else COLOUR
     torch.manual_seed(0)
     statistics = PixelStatistics(mean=[0.4] * shape[0], std=[0.2] * shape[0])
     result = build_model(load_recipe(name).model, shape, statistics)
@@ -31,20 +33,38 @@ def built(request: pytest.FixtureRequest) -> BuiltModel:
     return result
 
 
+def grey_shape(name: str) -> tuple[int, int, int]:
+    return GREY_OF_EIGHTS if load_recipe(name).model["backbone"]["name"] == "denoiser" else GREY
+
+
 def random_images(built: BuiltModel, batch: int) -> Tensor:
     """Images of the model's shape, in [0, 1]."""
     return torch.rand(batch, *built.image_shape, generator=torch.Generator().manual_seed(1))
 
 
+def sigma_of(built: BuiltModel, image: Tensor) -> tuple[Tensor, ...]:
+    """How much noise a model is told of, if it is: less to the left than to the right."""
+    if built.noise is None:
+        return ()
+    return (torch.linspace(0, built.noise.maximum, image.shape[3]).expand(len(image), 1, *image.shape[2:]),)
+
+
 def run(built: BuiltModel, role: Role, image: Tensor) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
     """Named inputs and outputs of a role, for an image."""
+    sigma = sigma_of(built, image)
+    given = {"image": image, **dict(zip(["sigma"], sigma, strict=False))}
     with torch.inference_mode():
         if role == "encoder":
-            return {"image": image}, built.module.encode(image)
+            return given, built.module.encode(image, *sigma)
         if role == "autoencoder":
-            return {"image": image}, {"reconstruction": built.module(image)}
-        latent = built.module.encode(image)["latent"]
+            return given, {"reconstruction": built.module(image, *sigma)}
+        latent = built.module.encode(image, *sigma)["latent"]
         return {"latent": latent}, {"image": built.module.decode(latent)}
+
+
+def takes_images(built: BuiltModel) -> list[Role]:
+    """The roles whose graphs take images."""
+    return [role for role in roles_of(built) if role != "decoder"]
 
 
 def misfits(specs: tuple[TensorSpec, ...], tensors: Mapping[str, Tensor], sizes: dict[str, int]) -> Iterator[str]:
@@ -65,7 +85,7 @@ def misfits(specs: tuple[TensorSpec, ...], tensors: Mapping[str, Tensor], sizes:
 @pytest.mark.parametrize("batch", [1, 2, 7])
 def test_every_graph_is_as_its_contract_says(built: BuiltModel, batch: int) -> None:
     sizes: dict[str, int] = {}
-    for role in ROLES:
+    for role in roles_of(built):
         inputs, outputs = graph_specs(built, role)
         given, got = run(built, role, random_images(built, batch))
         assert list(misfits(inputs, given, sizes)) == []
@@ -78,6 +98,10 @@ def test_the_contracts_agree_with_the_graphs(built: BuiltModel) -> None:
     assert (image.channels, image.height, image.width) == built.image_shape
     assert image.height % image.multiple_of == image.width % image.multiple_of == 0
     assert image.mode == {1: "L", 3: "RGB"}[image.channels]
+    if latent is None:
+        assert (roles_of(built), built.encoder_outputs) == (("autoencoder",), ())
+        return
+    assert roles_of(built) == ROLES
     assert graph_specs(built, "decoder")[0][0].shape == ("batch", *latent.shape)
     assert latent.kind == {1: "vector", 3: "spatial"}[len(latent.shape)]
     names = [spec.name for spec in graph_specs(built, "encoder")[1]]
@@ -92,7 +116,7 @@ def test_other_sizes_are_taken_by_the_size_rule_or_refused(built: BuiltModel) ->
         image = torch.rand(2, contract.channels, height, width)
         if contract.dynamic_size:
             with torch.inference_mode():
-                assert built.module(image).shape == image.shape
+                assert built.module(image, *sigma_of(built, image)).shape == image.shape
         else:
             with pytest.raises(BackendError, match="'image' must be float32"):
                 check_inputs(graph_specs(built, "autoencoder")[0], {"image": image.numpy()})
@@ -103,7 +127,9 @@ def test_the_same_image_gives_the_same_output_whatever_the_seed(built: BuiltMode
     results = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        results.append({**run(built, "encoder", image)[1], **run(built, "autoencoder", image)[1]})
+        results.append(
+            {name: tensor for role in takes_images(built) for name, tensor in run(built, role, image)[1].items()}
+        )
     for name, tensor in results[0].items():
         assert torch.equal(tensor, results[1][name]), name
 
@@ -111,7 +137,7 @@ def test_the_same_image_gives_the_same_output_whatever_the_seed(built: BuiltMode
 def test_an_image_is_not_touched_by_its_batch_mates(built: BuiltModel) -> None:
     image = random_images(built, 1)
     mates = torch.cat([torch.zeros_like(image), image, torch.ones_like(image), 1 - image])
-    for role in ("encoder", "autoencoder"):
+    for role in takes_images(built):
         alone, among = run(built, role, image)[1], run(built, role, mates)[1]
         for name in alone:
             torch.testing.assert_close(among[name][1:2], alone[name], rtol=1e-5, atol=1e-5)
@@ -125,6 +151,8 @@ def test_the_input_is_left_as_it_was(built: BuiltModel) -> None:
 
 
 def test_the_whole_is_its_two_halves(built: BuiltModel) -> None:
+    if built.latent is None:
+        pytest.skip("it has no halves")
     image = random_images(built, 2)
     whole, halves = run(built, "autoencoder", image)[1], run(built, "decoder", image)[1]
     assert torch.equal(whole["reconstruction"], halves["image"])
@@ -133,7 +161,7 @@ def test_the_whole_is_its_two_halves(built: BuiltModel) -> None:
 def test_every_weight_is_trained(built: BuiltModel) -> None:
     image = random_images(built, 4)
     built.module.train()
-    step = built.module.training_pass(image, image)
+    step = built.module.training_pass(image, image, sigma_B1HW=next(iter(sigma_of(built, image)), None))
     loss = (step.output - step.target).square().sum() + sum(code.square().sum() for code in step.code.values())
     loss.backward()
     assert [name for name, weight in built.module.named_parameters() if weight.grad is None] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aedeploy.bundle import ImageContract
+from aedeploy.bundle import ImageContract, NoiseContract
 from aedeploy.parity.inputs import BATCHES, KINDS, image_cases, latents_like
 
 
@@ -61,3 +61,44 @@ def test_only_constants_repeat_their_images() -> None:
     for case in image_cases(contract(dynamic=False), samples):
         distinct = len(np.unique(case.images_BCHW.reshape(case.batch, -1), axis=0))
         assert distinct == case.batch / case.repeats, case.kind
+
+
+class TestToldTheNoise:
+    CASES = list(image_cases(contract(dynamic=True), SAMPLES, NoiseContract(maximum=55.0)))
+
+    def test_every_case_has_a_map_of_its_size_within_the_range(self) -> None:
+        for case in self.CASES:
+            sigma = case.inputs["sigma"]
+            assert sigma.dtype == np.float32
+            assert sigma.shape == (case.batch, 1, *case.images_BCHW.shape[2:])
+            assert 0.0 <= sigma.min() <= sigma.max() <= 55.0
+
+    def test_maps_are_of_one_level_and_of_many(self) -> None:
+        for case in self.CASES:
+            assert case.sigma_B1HW is not None
+            levels = [len(np.unique(one)) for one in case.sigma_B1HW]
+            assert case.batch == 1 or max(levels) > 20
+            # No two turns of it are the same.
+            for one in case.sigma_B1HW[np.array(levels) > 1]:
+                assert (np.diff(one[0], axis=0) > 0).all()
+                assert (np.diff(one[0], axis=1) > 0).all()
+
+    def test_real_images_have_the_noise_that_is_told_of(self) -> None:
+        samples = np.full((64, 32, 48, 1), 128, np.uint8)
+        grey = ImageContract(channels=1, mode="L", height=32, width=48, dynamic_size=False)
+        case = next(
+            c for c in image_cases(grey, samples, NoiseContract(maximum=55.0)) if c.kind == "real" and c.batch == 64
+        )
+        assert case.sigma_B1HW is not None
+        noise = case.images_BCHW * 255 - 128
+        told = case.sigma_B1HW.reshape(64, -1)
+        even = told.min(1) == told.max(1)
+        found = noise.reshape(64, -1).std(1)[even]
+        np.testing.assert_allclose(found, told[even, 0], rtol=0.1, atol=0.5)
+        assert np.corrcoef(np.abs(noise[~even]).ravel(), told[~even].ravel())[0, 1] > 0.3
+
+    def test_images_that_are_alike_are_told_the_same(self) -> None:
+        for case in self.CASES:
+            if case.repeats > 1:
+                assert case.sigma_B1HW is not None
+                assert len(np.unique(case.sigma_B1HW.reshape(case.batch, -1), axis=0)) == 1

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from aedeploy.bundle import Bundle
+from aedeploy.bundle.golden import load_samples
 from aedeploy.parity.compare import compare
 from aedeploy.parity.decisions import compare_all
 from aedeploy.parity.expected import Expectation, Rounding
-from aedeploy.parity.inputs import ImageCase
+from aedeploy.parity.inputs import ImageCase, image_cases
 from aedeploy.parity.report import COMPOSED
 from aedeploy.parity.tolerances import FLOAT32, MOST_ROUNDING, ROUNDING_FACTOR
 from aedeploy.recipes import recipe_names
@@ -76,10 +77,13 @@ def test_it_widens_nothing_of_a_latent_that_is_made_of_choices(image: np.ndarray
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_computes_in_float64(trained_bundles: dict[str, Bundle], image: np.ndarray, name: str) -> None:
-    exact = eager.open_exact(trained_bundles[name], "autoencoder").run({"image": image})["reconstruction"]
+def test_every_recipe_computes_in_float64(trained_bundles: dict[str, Bundle], name: str) -> None:
+    manifest = trained_bundles[name].manifest
+    samples = load_samples(trained_bundles[name].file(manifest.golden))
+    case = next(case for case in image_cases(manifest.image, samples, manifest.noise) if case.kind == "noise")
+    exact = eager.open_exact(trained_bundles[name], "autoencoder").run(case.inputs)["reconstruction"]
     assert exact.dtype == np.float64
     with open_graph(trained_bundles[name], "autoencoder", backend="eager") as runner:
         # A choice that fell otherwise, in a latent that is made of choices, changes a few pixels by much.
-        error = np.abs(runner.run({"image": image})["reconstruction"] - exact)
+        error = np.abs(runner.run(case.inputs)["reconstruction"] - exact)
     assert np.quantile(error, 0.9) < 1e-4

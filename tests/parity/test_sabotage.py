@@ -266,7 +266,8 @@ def torn(trained_bundles: dict[str, Bundle], tmp_path_factory: pytest.TempPathFa
     """A quantising model to which two codes of one place are all but equally good, exported; and which is second."""
     bundle = _copy(trained_bundles["vq-vae"], tmp_path_factory.mktemp("torn") / "torn")
     samples = load_samples(bundle.file(bundle.manifest.golden))
-    module = load_model(bundle).module
+    model = load_model(bundle)
+    module = model.module
     image = torch.from_numpy(samples.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
     quantiser = module.bottleneck
     assert isinstance(quantiser, vq.Bottleneck)
@@ -278,7 +279,7 @@ def torn(trained_bundles: dict[str, Bundle], tmp_path_factory: pytest.TempPathFa
         # On the other side of the latent, further away by 5e-5 in squared distance.
         quantiser.codebook[second] = latent - away * (1 + 5e-5 / away.square().sum()).sqrt()
     save_torch({name: value.contiguous() for name, value in module.state_dict().items()}, bundle.path / WEIGHTS_FILE)
-    save_golden(bundle.path / GOLDEN_FILE, golden_cases(module, (image * 255).round().byte()), samples)
+    save_golden(bundle.path / GOLDEN_FILE, golden_cases(model, (image * 255).round().byte()), samples)
     records = {"weights": record_file(bundle.path, WEIGHTS_FILE), "golden": record_file(bundle.path, GOLDEN_FILE)}
     return export_bundle(bundle.save(bundle.manifest.model_copy(update=records)), ["onnx"]).bundle, int(second)
 

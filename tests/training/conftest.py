@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_photographs import write_photographs
 from tiny_run import Configure, tiny_recipe
 
 from aedeploy.training.config import TrainConfig
@@ -36,12 +37,20 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def tiny_photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of six photographs of 48×40, one of which is held out."""
+    return write_photographs(tmp_path_factory.mktemp("data") / "photographs", 6, 48, 40)
+
+
 @pytest.fixture
-def configure(tiny_data: Path, tmp_path: Path) -> Configure:
+def configure(tiny_data: Path, tiny_photographs: Path, tmp_path: Path) -> Configure:
     """A configuration of a tiny run into ``tmp_path / "run"``; overrides of the recipe, then fields."""
 
     def make(*overrides: str, variant: str = "mlp-32", **fields: Any) -> TrainConfig:
-        fields = {"out": tmp_path / "run", "data": DataRequest(data=str(tiny_data)), "tick_seconds": 0.0} | fields
-        return TrainConfig(recipe=tiny_recipe(variant, *overrides), device="cpu", **fields)
+        recipe = tiny_recipe(variant, *overrides)
+        data = tiny_photographs if "patches" in recipe.training else tiny_data
+        fields = {"out": tmp_path / "run", "data": DataRequest(data=str(data)), "tick_seconds": 0.0} | fields
+        return TrainConfig(recipe=recipe, device="cpu", **fields)
 
     return make

@@ -30,7 +30,7 @@ SHARES = [*SINGLE_PIXELS, "patch-mask"]
 
 def corrupted(images: Tensor, name: str, **settings: Any) -> Tensor:
     torch.manual_seed(0)
-    return build_corruptions({name: settings})(images)
+    return build_corruptions({name: settings})(images).image_BCHW
 
 
 def changed(images: Tensor, found: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def changed(images: Tensor, found: Tensor) -> Tensor:
 
 def test_gaussian_noise_has_the_mean_and_the_spread_that_it_says() -> None:
     torch.manual_seed(0)
-    noise = build_corruptions({"gaussian": {"sigma": 0.2}})(GREY) - GREY
+    noise = build_corruptions({"gaussian": {"sigma": 0.2}})(GREY).image_BCHW - GREY
     assert noise.mean().item() == pytest.approx(0.0, abs=4 * 0.2 / math.sqrt(noise.numel()))
     assert noise.std().item() == pytest.approx(0.2, rel=0.01)
     kurtosis = (noise / noise.std()).pow(4).mean().item()
@@ -51,7 +51,7 @@ def test_gaussian_noise_has_the_mean_and_the_spread_that_it_says() -> None:
 
 def test_a_range_is_drawn_for_each_image_and_used_to_its_ends() -> None:
     torch.manual_seed(0)
-    corrupted = build_corruptions({"gaussian": {"sigma": [0.1, 0.5]}})(GREY.repeat(8, 1, 1, 1))
+    corrupted = build_corruptions({"gaussian": {"sigma": [0.1, 0.5]}})(GREY.repeat(8, 1, 1, 1)).image_BCHW
     sigmas = (corrupted - 0.5).flatten(1).std(1)
     assert sigmas.min().item() == pytest.approx(0.1, abs=0.02)
     assert sigmas.max().item() == pytest.approx(0.5, abs=0.03)
@@ -60,14 +60,15 @@ def test_a_range_is_drawn_for_each_image_and_used_to_its_ends() -> None:
 
 def test_noise_goes_beyond_black_and_white() -> None:
     torch.manual_seed(0)
-    corrupted = build_corruptions({"gaussian": {"sigma": 0.1}})(torch.zeros(1, 1, 8, 8))
+    corrupted = build_corruptions({"gaussian": {"sigma": 0.1}})(torch.zeros(1, 1, 8, 8)).image_BCHW
     assert corrupted.min() < 0.0
 
 
 def test_no_corruption_is_false_and_changes_nothing() -> None:
     none = build_corruptions({})
     assert not none
-    assert none(GREY) is GREY
+    assert none(GREY).image_BCHW is GREY
+    assert none(GREY).sigma_B1HW is None
     assert build_corruptions({"gaussian": {"sigma": 0.1}})
 
 
@@ -176,7 +177,7 @@ def test_corruptions_follow_each_other_in_their_order() -> None:
     noise, mask = ("gaussian", {"sigma": 0.1}), ("pixel-mask", {"share": 0.5})
     for steps, exact in (((noise, mask), True), ((mask, noise), False)):
         torch.manual_seed(0)
-        found = build_corruptions(dict(steps))(GREY)
+        found = build_corruptions(dict(steps))(GREY).image_BCHW
         assert ((found == 0.0).float().mean().item() > 0.4) is exact
 
 
@@ -190,14 +191,14 @@ class TestEveryCorruptionOfTheFolder:
         images = COLOUR.clone()
         torch.manual_seed(3)
         first, second = (build_corruptions({name: settings_of(name)}) for _ in range(2))
-        found = first(images)
+        found = first(images).image_BCHW
         assert torch.equal(images, COLOUR)
         assert (found.shape, found.dtype) == (images.shape, torch.float32)
         assert found.isfinite().all()
         assert not torch.equal(found, images)
-        assert not torch.equal(found, first(images))
+        assert not torch.equal(found, first(images).image_BCHW)
         torch.manual_seed(3)
-        assert torch.equal(second(images), found)
+        assert torch.equal(second(images).image_BCHW, found)
 
     def test_is_in_no_exported_graph(self, name: str, configure: Configure) -> None:
         values = {f"corruption.{name}.{key}": json.dumps(value) for key, value in settings_of(name).items()}

@@ -53,6 +53,18 @@ def test_reconstruction_by_hand(loss: dict, summed: float, reduction: str, share
     assert loss_of(table, taken(OUTPUT, TARGET)) == pytest.approx(summed / share)
 
 
+def test_charbonnier_is_an_l1_that_is_smooth_at_0() -> None:
+    expected = sum(math.sqrt(error**2 + 1e-6) for error in (0.5, 1, 0, 0, 2, 0.5))
+    table = {"reduction": "sum", "reconstruction": {"loss": "charbonnier"}}
+    assert loss_of(table, taken(OUTPUT, TARGET)) == pytest.approx(expected)
+    output = OUTPUT.clone().requires_grad_()
+    loss, _ = build_objective(table, LINEAR)(taken(output, TARGET))
+    (gradient,) = torch.autograd.grad(loss, output)
+    errors = OUTPUT - TARGET
+    torch.testing.assert_close(gradient, errors / (errors.square() + 1e-6).sqrt())
+    assert torch.equal(gradient[errors == 0], torch.zeros(2))
+
+
 def test_bce_by_hand() -> None:
     logits = torch.tensor([0.0, math.log(3.0)]).view(1, 1, 1, 2)  # probabilities ½ and ¾
     target = torch.tensor([0.25, 1.0]).view(1, 1, 1, 2)

@@ -36,6 +36,7 @@ def contract_header(contract: Mapping[str, Any]) -> str:
             _aggregate([_text(bundle[key]) for key in ("name", "digest", "recipe", "summary", "source")], 1),
             _numbers(image[key] for key in ("channels", "height", "width", "dynamic_size", "multiple_of", "minimum")),
             _latent(header, contract["latent"]),
+            _noise(contract["noise"]),
             _number(contract["denoises"]),
             _number(contract["noise_sigma"]),
             _text(contract["format"]),
@@ -125,6 +126,10 @@ def _latent(header: _Header, latent: Mapping[str, Any] | None) -> str:
     shape = header.shape("latent_shape", latent["shape"])
     words = f"{_text(latent['kind'])}, {_text(latent['distribution'])}"
     return f"LatentContract{{{shape}, {words}, {_number(latent['codebook_size'])}, {_number(latent['masked'])}}}"
+
+
+def _noise(noise: Mapping[str, Any] | None) -> str:
+    return "std::nullopt" if noise is None else f"NoiseContract{{{_number(noise['maximum'])}}}"
 
 
 def _file(record: Mapping[str, Any]) -> str:

@@ -43,12 +43,12 @@ def version() -> str:
     return importlib.metadata.version("pnnx")
 
 
-def convert(torchscript: bytes, shapes: Sequence[Sequence[int]], what: str) -> Converted:
-    """Convert a graph of one input, in float32.
+def convert(torchscript: bytes, shapes: Sequence[Sequence[Sequence[int]]], what: str) -> Converted:
+    """Convert a graph, in float32.
 
     Args:
         torchscript: the graph as a file, traced with a batch of one.
-        shapes: of its input; a second one, where dimensions differ from those of the first: those may vary.
+        shapes: of each input; a second one, where dimensions differ from those of the first: those may vary.
         what: the graph, for messages.
 
     Raises:
@@ -56,7 +56,8 @@ def convert(torchscript: bytes, shapes: Sequence[Sequence[int]], what: str) -> C
     """
     with tempfile.TemporaryDirectory(prefix="aedeploy-pnnx-") as folder:
         (Path(folder) / "graph.pt").write_bytes(torchscript)
-        options = [f"{key}=[{','.join(map(str, shape))}]f32" for key, shape in zip(_INPUTS, shapes, strict=False)]
+        by_size = zip(_INPUTS, zip(*shapes, strict=True), strict=False)
+        options = [f"{key}={','.join(map(_typed, of_inputs))}" for key, of_inputs in by_size]
         printed = _run([str(_program()), "graph.pt", *options, "fp16=0", "device=cpu"], folder, what)
         try:
             structure = (Path(folder) / "graph.ncnn.param").read_text(encoding="utf-8")
@@ -73,6 +74,10 @@ def convert(torchscript: bytes, shapes: Sequence[Sequence[int]], what: str) -> C
     return Converted(
         structure=structure, weights=weights, batched=frozenset(name for name, axis in axes.items() if axis == _KEPT)
     )
+
+
+def _typed(shape: Sequence[int]) -> str:
+    return f"[{','.join(map(str, shape))}]f32"
 
 
 def _run(command: Sequence[str], folder: str, what: str) -> str:

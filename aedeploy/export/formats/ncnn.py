@@ -46,10 +46,10 @@ def write(graph: Graph, path: Path, options: Mapping[str, object]) -> Written:
     """
     module = copy.deepcopy(graph.module)
     constants_as_floats(module)
-    example = graph.example[0][:1].float()
+    example = tuple(tensor[:1].float() for tensor in graph.example)
     with NcnnOperators():
-        traced = trace(_function(module), (example,), graph.role)
-    shapes = _shapes(example, graph.inputs[0], graph.size_multiple)
+        traced = trace(_function(module), example, graph.role)
+    shapes = [_shapes(*of, graph.size_multiple) for of in zip(example, graph.inputs, strict=True)]
     converted = _pnnx.convert(saved(traced, {}), shapes, graph.role)
     layers = Layers(converted.structure)
     _check(layers, graph.role)
@@ -71,8 +71,8 @@ def _function(module: nn.Module) -> Callable[[Tensor], Any]:
     pnnx dies of them; of a function it does not.
     """
 
-    def graph(given: Tensor) -> Any:
-        return module(given)
+    def graph(*given: Tensor) -> Any:
+        return module(*given)
 
     # A name that was not traced before. Otherwise PyTorch numbers it, and in TorchScript files that are written later
     # the numbers of classes would be others.
@@ -87,7 +87,7 @@ def _shapes(example: Tensor, spec: TensorSpec, multiple: int) -> list[Sequence[i
     if not varying:
         return [shape]
     # Of a latent a side is that of the image by the multiple.
-    step = multiple if spec.name == "image" else 1
+    step = 1 if spec.name == "latent" else multiple
     larger = list(shape)
     for factor, axis in enumerate(varying, start=1):
         larger[axis] += factor * step

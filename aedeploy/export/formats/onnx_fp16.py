@@ -48,7 +48,8 @@ def write(graph: Graph, path: Path, options: Mapping[str, object]) -> Written:
     model.CopyFrom(original)
     name_nodes(model)
     model = inferred(model)
-    inputs = np.concatenate([graph.real_inputs(graph.samples_NHWC), extremes(graph)])
+    real = graph.real_inputs(graph.samples_NHWC)
+    inputs = tuple(map(np.concatenate, zip(real, extremes(graph), strict=True)))
     in_float32, result, cost = _chosen(model, left_in_float32(model, minmax(model, inputs)), Judge(graph))
     if any(not np.isfinite(values).all() for values in run(result, inputs).values()):
         raise ExportError(

@@ -54,7 +54,7 @@ def write(graph: Graph, path: Path, options: Mapping[str, object]) -> Written:
     fit.CopyFrom(model)
     name_nodes(fit)
     fit = pool_before_normalising(without_transposed(fit))
-    found = best_plan(fit, measure(fit, inputs), Judge(graph), graph.role)
+    found = best_plan(fit, measure(fit, inputs), Judge(graph), graph)
     result = _finished(found.model, model)
     check(graph, result)
     path.write_bytes(result.SerializeToString(deterministic=True))

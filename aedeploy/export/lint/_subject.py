@@ -16,6 +16,7 @@ from torch.fx import Node
 from aedeploy.errors import ExportError
 from aedeploy.export.lint._noting import Noting
 from aedeploy.export.split import BytesIn, BytesOut, Graph
+from aedeploy.images.noise import sigma_maps
 from aedeploy.models.contract import Deployable
 from aedeploy.models.own import OwnAutoencoder
 from aedeploy.models.place import Place, place_in_stack, place_of_error
@@ -130,13 +131,22 @@ class Subject:
         shape = (2, self.model.image.channels, height, width)
         return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
+    def given(self, images_BCHW: Tensor) -> tuple[Tensor, ...]:
+        """Images, and what else the model is given with them."""
+        if self.model.noise is None:
+            return (images_BCHW,)
+        batch, _, height, width = images_BCHW.shape
+        sigma = sigma_maps(batch, height, width, self.model.noise.maximum)
+        return images_BCHW, torch.from_numpy(sigma).to(images_BCHW)
+
     @torch.no_grad()
     def outputs(self, images_BCHW: Tensor, module: nn.Module | None = None) -> dict[str, Tensor]:
         """Everything that the graphs give, by name; of a copy of the model where one is given."""
         module = self.module if module is None else module
+        given = self.given(images_BCHW)
         if self.model.latent is None:
-            return {"reconstruction": module(images_BCHW)}
-        code = module.encode(images_BCHW)  # type: ignore[operator]
+            return {"reconstruction": module(*given)}
+        code = module.encode(*given)  # type: ignore[operator]
         return {**code, "reconstruction": module.decode(code["latent"])}  # type: ignore[operator]
 
     @cached_property

@@ -26,9 +26,9 @@ def check(subject: Subject) -> Iterator[Finding]:
     try:
         if subject.is_random:
             return  # a rule of its own says so
-        latent = module.encode(one)["latent"]  # type: ignore[operator]
+        latent = module.encode(*subject.given(one))["latent"]  # type: ignore[operator]
         at_once = module.decode(latent)  # type: ignore[operator]
-        module.encode(other)  # type: ignore[operator]
+        module.encode(*subject.given(other))  # type: ignore[operator]
         later = module.decode(latent)  # type: ignore[operator]
     except Exception:  # whatever the model's code raises of a batch of one: another rule says so
         return

@@ -8,8 +8,9 @@ from math import inf
 import numpy as np
 import onnx
 
-from aedeploy.export.quantisation.ranges import in_parts, open_session
-from aedeploy.export.split import Graph
+from aedeploy.export.quantisation.ranges import feeds, open_session
+from aedeploy.export.split import Graph, Inputs
+from aedeploy.images.pixels import to_floats
 
 #: Enough to tell one plan from another; a search asks for a plan's figures dozens of times.
 _VALUES = 2**20
@@ -30,7 +31,8 @@ class Judge:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         samples = graph.samples_NHWC
-        self._inputs = graph.real_inputs(samples[: max(1, min(_MOST_IMAGES, _VALUES // samples[0].size))])
+        self._samples = samples[: max(1, min(_MOST_IMAGES, _VALUES // samples[0].size))]
+        self._inputs = graph.real_inputs(self._samples)
         self._reference = graph.reference(self._inputs)
         self._images = graph.images(self._reference)
 
@@ -45,17 +47,25 @@ class Judge:
             return Cost(psnr=psnr, otherwise=0.0)
         return Cost(psnr=psnr, otherwise=float(np.mean(outputs["indices"] != self._reference["indices"])))
 
+    def own_psnr(self, sigma: float) -> float:
+        """dB, of what a denoiser itself makes of images with that much noise, against the images without it."""
+        found = self._graph.reference(self._graph.real_inputs(self._samples, sigma))
+        clean = to_floats(self._samples)
+        images = self._graph.images(found)
+        if found[self._graph.outputs[0].name].dtype == np.uint8:
+            images = images.transpose(0, 3, 1, 2)
+        return float(-10 * np.log10(np.mean((images - clean).astype(np.float64) ** 2)))
 
-def run(model: onnx.ModelProto, inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """All outputs of a model of one input, for inputs of any number."""
+
+def run(model: onnx.ModelProto, inputs: Inputs) -> dict[str, np.ndarray]:
+    """All outputs of a model, for inputs of any number."""
     session = open_session(model)
-    entry = session.get_inputs()[0].name
     names = [output.name for output in session.get_outputs()]
-    parts = [session.run(names, {entry: part}) for part in in_parts(inputs)]
+    parts = [session.run(names, feed) for feed in feeds(session, inputs)]
     return {name: np.concatenate(arrays) for name, arrays in zip(names, zip(*parts, strict=True), strict=True)}
 
 
-def extremes(graph: Graph) -> np.ndarray:
+def extremes(graph: Graph) -> Inputs:
     """What this graph is given for images that are black, white, a checkerboard and noise: where sums overflow."""
     shape = graph.samples_NHWC.shape[1:]
     rows, columns = np.indices(shape[:2])

@@ -10,6 +10,8 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from aedeploy.export.split import Inputs
+
 Method = Literal["minmax", "entropy"]
 METHODS: tuple[Method, ...] = ("minmax", "entropy")
 
@@ -41,12 +43,17 @@ def open_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
 
 
-def in_parts(inputs: np.ndarray, values: int = _VALUES_AT_ONCE) -> Iterator[np.ndarray]:
-    step = max(1, values // max(1, inputs[0].size))
-    return (inputs[start : start + step] for start in range(0, len(inputs), step))
+def feeds(
+    session: onnxruntime.InferenceSession, inputs: Inputs, values: int = _VALUES_AT_ONCE
+) -> Iterator[dict[str, np.ndarray]]:
+    """Inputs [N, …] by their names, a part of them at a time."""
+    names = [entry.name for entry in session.get_inputs()]
+    step = max(1, values // max(1, inputs[0][0].size))
+    for start in range(0, len(inputs[0]), step):
+        yield dict(zip(names, [array[start : start + step] for array in inputs], strict=True))
 
 
-def minmax(model: onnx.ModelProto, inputs: np.ndarray) -> dict[str, tuple[float, float]]:
+def minmax(model: onnx.ModelProto, inputs: Inputs) -> dict[str, tuple[float, float]]:
     """The least and the largest value of each float tensor, weights apart, on ``inputs`` [N, …]."""
     found: dict[str, tuple[float, float]] = {}
     for values in _tensors(model, inputs):
@@ -56,7 +63,7 @@ def minmax(model: onnx.ModelProto, inputs: np.ndarray) -> dict[str, tuple[float,
     return found
 
 
-def measure(model: onnx.ModelProto, inputs: np.ndarray) -> Ranges:
+def measure(model: onnx.ModelProto, inputs: Inputs) -> Ranges:
     """Both kinds of ranges, on real ``inputs`` [N, …].
 
     Exact zeros, which a ReLU gives by the thousand, say nothing of how the rest should be divided.
@@ -71,19 +78,18 @@ def measure(model: onnx.ModelProto, inputs: np.ndarray) -> Ranges:
     return Ranges(minmax=whole, entropy={name: _worth_a_step(counts[name], *whole[name]) for name in whole})
 
 
-def _tensors(model: onnx.ModelProto, inputs: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+def _tensors(model: onnx.ModelProto, inputs: Inputs) -> Iterator[dict[str, np.ndarray]]:
     """Every float tensor of a graph, for a part of the inputs at a time."""
     exposed = onnx.ModelProto()
     exposed.CopyFrom(model)
     outputs = {value.name for value in model.graph.output}
     exposed.graph.output.extend(value for value in model.graph.value_info if value.name not in outputs)
     session = open_session(exposed)
-    entry = session.get_inputs()[0]
+    floats = {entry.name for entry in session.get_inputs() if entry.type == "tensor(float)"}
     names = [value.name for value in session.get_outputs() if value.type == "tensor(float)"]
-    for part in in_parts(inputs):
-        values = dict(zip(names, session.run(names, {entry.name: part}), strict=True))
-        if entry.type == "tensor(float)":
-            values[entry.name] = part
+    for feed in feeds(session, inputs):
+        values = dict(zip(names, session.run(names, feed), strict=True))
+        values |= {name: array for name, array in feed.items() if name in floats}
         yield {name: array for name, array in values.items() if array.size}
 
 

@@ -17,10 +17,16 @@ from aedeploy.export.quantisation.int8 import Plan, layers_of, quantised, quanti
 from aedeploy.export.quantisation.judge import Cost, Judge
 from aedeploy.export.quantisation.ranges import METHODS, Ranges
 from aedeploy.export.quantisation.walk import Walk
+from aedeploy.export.split import Graph
 
 #: dB, by role. What is asked of int8 is 35, on any images. An encoder and a decoder in a row have the errors of
 #: both, and those of an encoder come cheaper.
 _AIM: dict[Role, float] = {"encoder": 41.0, "decoder": 37.5, "autoencoder": 37.0}
+
+#: dB, of one that is told the noise, below the error that it makes itself of images with a quarter of the most: those
+#: are then worse by 0.1 dB, and images with more noise by less.
+_BELOW_ITS_OWN = 16.5
+_SHARE_OF_NOISE = 0.25
 
 #: dB more, where a graph decides: one choice that falls otherwise makes one image much worse than the mean.
 _OF_CHOICES = 1.5
@@ -52,12 +58,12 @@ class Found:
         return self.cost.otherwise <= _DECIDED_OTHERWISE, self.cost.psnr
 
 
-def best_plan(model: onnx.ModelProto, ranges: Ranges, judge: Judge, role: Role) -> Found:
+def best_plan(model: onnx.ModelProto, ranges: Ranges, judge: Judge, graph: Graph) -> Found:
     """The plan that leaves the fewest layers in float32 of those that are good enough, or else the best one there is.
 
     ``model``: in float32, with the types of its tensors.
     """
-    aim = _AIM[role] + (_OF_CHOICES if Walk(model.graph).chooses() else 0.0)
+    aim = _aim(graph, judge) + (_OF_CHOICES if Walk(model.graph).chooses() else 0.0)
     layers = frozenset(layers_of(model)[0])
 
     def measured(plan: Plan) -> Found:
@@ -77,6 +83,15 @@ def best_plan(model: onnx.ModelProto, ranges: Ranges, judge: Judge, role: Role) 
         if enough(tried[-1]):
             return tried[-1]
     return max(tried, key=lambda found: found.rank)
+
+
+def _aim(graph: Graph, judge: Judge) -> float:
+    """dB, that a graph's images are to have at the least against those of float32."""
+    least = _AIM[graph.role]
+    if graph.noise is None:
+        return least
+    own = judge.own_psnr(_SHARE_OF_NOISE * graph.noise.maximum)
+    return max(least, own + _BELOW_ITS_OWN + least - _AIM["autoencoder"])
 
 
 def narrowed(start: Found, ranges: Ranges, tensors: Iterable[str], measured: Measure, enough: Enough) -> Found:

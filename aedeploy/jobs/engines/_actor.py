@@ -80,7 +80,8 @@ class Worker:
 def _places(settings: Settings) -> tuple[str, ...]:
     """What is a path here must be one there: no URL, no pattern, and no list, since only what it names is read."""
     inputs = [] if settings.origin.kind == "files" else [settings.origin.location]
-    return tuple(place for place in (settings.bundle, *inputs) if Path(place).exists())
+    bundles = [settings.bundle, *([settings.grey.bundle] if settings.grey else [])]
+    return tuple(place for place in (*bundles, *inputs) if Path(place).exists())
 
 
 def _check_node(output: str, need: Need) -> None:

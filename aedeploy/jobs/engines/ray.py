@@ -243,11 +243,13 @@ def _token(settings: Settings) -> Iterator[Path]:
 def _absolute(settings: Settings) -> Settings:
     """A worker's current folder is another one."""
     scratch = None if settings.scratch is None else str(Path(settings.scratch).resolve())
+    grey = settings.grey and replace(settings.grey, bundle=str(Path(settings.grey.bundle).resolve()))
     return replace(
         settings,
         output=str(Path(settings.output).resolve()),
         bundle=str(Path(settings.bundle).resolve()),
         scratch=scratch,
+        grey=grey,
     )
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Sequence
 
 from aedeploy.files import PARTIAL_SUFFIX
+from aedeploy.images.globs import any_of
 from aedeploy.images.read import EXTENSIONS
 from aedeploy.jobs.sources import Selection
 
@@ -17,8 +16,8 @@ class Choice:
     """A selection, ready to be asked of a million paths."""
 
     def __init__(self, selection: Selection) -> None:
-        self._include = _any_of(selection.include)
-        self._exclude = _any_of(selection.exclude)
+        self._include = any_of(selection.include)
+        self._exclude = any_of(selection.exclude)
         self._all = self._include is None and self._exclude is None
 
     def selects(self, path: str) -> bool:
@@ -59,42 +58,3 @@ def shown(name: str) -> str:
     except UnicodeEncodeError:  # half of a surrogate pair, which no file name has
         octets = name.encode("utf-8", "backslashreplace")
     return octets.decode("utf-8", "backslashreplace")
-
-
-def _any_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
-    return re.compile("|".join(f"(?:{_translated(pattern)})" for pattern in patterns), re.DOTALL) if patterns else None
-
-
-def _translated(pattern: str) -> str:
-    """A pattern as a regular expression of the whole path. ``*``, ``?`` and ``[…]`` stay within one name."""
-    pattern = pattern.removeprefix("./")
-    anywhere = "" if "/" in pattern else "(?:[^/]+/)*"
-    if pattern.endswith("/"):
-        pattern += "**"
-    parts = pattern.strip("/").split("/")
-    regex = ""
-    for place, part in enumerate(parts):
-        last = place == len(parts) - 1
-        if part == "**":
-            regex += ".+" if last else "(?:[^/]+/)*"
-        else:
-            regex += _translated_name(part) + ("" if last else "/")
-    return anywhere + regex
-
-
-def _translated_name(part: str) -> str:
-    regex, at = "", 0
-    while at < len(part):
-        char = part[at]
-        at += 1
-        if char == "*":
-            regex += "[^/]*"
-        elif char == "?":
-            regex += "[^/]"
-        elif char == "[" and (end := part.find("]", at + 1 + (part[at : at + 1] == "!"))) > 0:
-            inside = part[at:end].replace("\\", "\\\\").replace("[", "\\[").replace("^", "\\^")
-            regex += f"(?!/)[{'^' + inside[1:] if inside.startswith('!') else inside}]"
-            at = end + 1
-        else:
-            regex += re.escape(char)
-    return regex

@@ -31,7 +31,9 @@ def measure_any_size(model: Deployable) -> AnySize | None:
     image = model.image
     if not image.dynamic_size:
         return None
-    module = copy.deepcopy(model.module).cpu().float().eval()
+    module: nn.Module = copy.deepcopy(model.module).cpu().float().eval()
+    if model.noise is not None:
+        module = _Told(module, model.noise.maximum)
     found = _traced(module, image)
     reason = found.unbounded_by
     if reason is None and found.radius is None:
@@ -44,6 +46,19 @@ def measure_any_size(model: Deployable) -> AnySize | None:
         stride=found.stride,
         bytes_per_pixel=found.bytes_per_pixel,
     )
+
+
+class _Told(nn.Module):
+    """A model that is told of the same noise in all pixels, as a module of images alone."""
+
+    def __init__(self, model: nn.Module, maximum: float) -> None:
+        super().__init__()
+        self.model, self.sigma = model, maximum / 2
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        batch, _, height, width = image_BCHW.shape
+        image: Tensor = self.model(image_BCHW, image_BCHW.new_full((batch, 1, height, width), self.sigma))
+        return image
 
 
 def _traced(module: nn.Module, image: ImageContract) -> Trace:

@@ -119,7 +119,7 @@ class _Noting(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._held[tensor] = None
         self.most_bytes = max(self.most_bytes, self._bytes_held())
         if not any(tensor in self.traced for tensor in _tensors((args, kwargs))):
-            if name in _UNIFORM:
+            if name in _UNIFORM or self._is_made_of_uniform(operator, args, kwargs):
                 self.uniform.update(dict.fromkeys(_tensors(output)))
             return output
         if self.unbounded_by is None:
@@ -155,6 +155,11 @@ class _Noting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._held[tensor] = None
         for axis in (traced.h, traced.w):
             self.stride = lcm(self.stride, axis.scale.numerator)
+
+    def _is_made_of_uniform(self, operator: Any, args: Any, kwargs: Any) -> bool:
+        """Such as a map of how much noise there is, where that is the same everywhere, scaled."""
+        given = list(_tensors((args, kwargs)))
+        return bool(given) and torch.Tag.pointwise in operator.tags and all(t in self.uniform for t in given)
 
     def _is_shared(self, tensor: Tensor) -> bool:
         """Whether another tensor that is still held has the same memory."""

@@ -23,6 +23,10 @@ class Backbone:
     ``trunk`` takes ``image_BCHW`` to features, ``new_head`` makes a module that takes the features to one tensor
     of the latent's shape (a bottleneck asks for as many as it has parameters), and ``decoder`` takes the latent
     to ``image_BCHW`` before the output activation.
+
+    ``skips``: the trunk gives a tuple, the features and what goes around the bottleneck, which the decoder takes after
+    the latent. ``max_sigma``: the trunk's image has one channel more, how much noise there is in each pixel, as a share
+    of that many levels of 255.
     """
 
     trunk: nn.Module
@@ -32,6 +36,8 @@ class Backbone:
     multiple_of: int = 1
     minimum: int = 1
     dynamic_size: bool = False
+    skips: bool = False
+    max_sigma: float | None = None
 
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -39,6 +45,24 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": lambda: nn.LeakyReLU(0.01),
     "elu": nn.ELU,
 }
+
+
+def one_identity_head(why: str, remedy: str) -> Callable[[], nn.Module]:
+    """A ``new_head`` of a backbone whose features are the latent itself, for bottlenecks that ask for it once.
+
+    Raises, on the second call:
+        ConfigError: ``why`` says where the latent comes from and ``remedy`` what could be done.
+    """
+    asked = 0
+
+    def only_one() -> nn.Module:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise ConfigError(f"{why}, and this bottleneck needs two parameters for it: {remedy}.")
+        return nn.Identity()
+
+    return only_one
 
 
 def check_size(backbone: str, height: int, width: int, rule: int, why: str, remedy: str) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 from aedeploy.config import Config
 from aedeploy.errors import ConfigError
-from aedeploy.models.backbones import ACTIVATIONS, Backbone, check_size
+from aedeploy.models.backbones import ACTIVATIONS, Backbone, check_size, one_identity_head
 from aedeploy.models.bottlenecks import LatentKind
 
 Width = Annotated[int, Field(ge=1)]
@@ -88,19 +88,9 @@ def latent_kind(config: BackboneConfig) -> LatentKind:
 def _heads(config: BackboneConfig, features: int, latent_dim: int) -> Callable[[], nn.Module]:
     if config.head == "conv":
         return lambda: nn.Conv2d(features, latent_dim, 1)
-    asked = 0
-
-    def only_one() -> nn.Module:
-        nonlocal asked
-        asked += 1
-        if asked > 1:
-            raise ConfigError(
-                "With model.backbone.head = 'none' the last stage is the latent, and this bottleneck needs two "
-                "parameters for it: set model.backbone.head = 'conv'."
-            )
-        return nn.Identity()
-
-    return only_one
+    return one_identity_head(
+        "With model.backbone.head = 'none' the last stage is the latent", "set model.backbone.head = 'conv'"
+    )
 
 
 def _halved(size: Size, down: str) -> Size:

@@ -111,10 +111,11 @@ class EagerRunner(RunnerLifetime):
         import torch
 
         check_inputs(self.inputs, inputs)
-        tensor = torch.from_numpy(np.array(inputs[self.inputs[0].name])).to(self._device)
-        tensor = tensor.double() if self._exact else tensor
+        tensors = [torch.from_numpy(np.array(inputs[spec.name])).to(self._device) for spec in self.inputs]
+        if self._exact:
+            tensors = [tensor.double() for tensor in tensors]
         with torch.inference_mode():
             if self._role == "encoder":
-                return {name: value.cpu().numpy() for name, value in self._model.encode(tensor).items()}
-            result = self._model.decode(tensor) if self._role == "decoder" else self._model(tensor)
+                return {name: value.cpu().numpy() for name, value in self._model.encode(*tensors).items()}
+            result = self._model.decode(*tensors) if self._role == "decoder" else self._model(*tensors)
         return {self.outputs[0].name: result.cpu().numpy()}

@@ -26,6 +26,15 @@ class Corruption:
     def __init__(self, config: CorruptionConfig) -> None:
         self.sigma = config.sigma
 
-    def __call__(self, image_BCHW: Tensor) -> Tensor:
+    @property
+    def most(self) -> float:
+        """The highest σ that is drawn."""
+        return max(self.sigma) if isinstance(self.sigma, tuple) else self.sigma
+
+    def strength(self, image_BCHW: Tensor) -> float | Tensor:
+        """σ, or one for each image: float32 [B, 1, 1, 1]."""
+        return drawn(self.sigma, image_BCHW)
+
+    def __call__(self, image_BCHW: Tensor, sigma: float | Tensor | None = None) -> Tensor:
         noise = torch.randn_like(image_BCHW)
-        return image_BCHW + drawn(self.sigma, image_BCHW) * noise
+        return image_BCHW + (self.strength(image_BCHW) if sigma is None else sigma) * noise

@@ -21,6 +21,7 @@ from aedeploy.data.split import held_out_count, held_out_indices, split_rule
 from aedeploy.errors import ImageError, NothingToDoError, TrainingError
 from aedeploy.images.folder import list_images
 from aedeploy.images.geometry import Geometry
+from aedeploy.images.globs import any_of
 from aedeploy.images.read import FORMATS, Mode, quiet_pillow, read_image
 from aedeploy.runtime.cores import available_cores
 from aedeploy.training.data.image_set import ImageSet, MemoryImages
@@ -112,7 +113,10 @@ def folder_source(name: str, folder: Path, request: DataRequest) -> Source:
         NothingToDoError: there is no image in it.
     """
     listing = list_images(folder)
-    paths = tuple(listing.root / image for image in listing.images)
+    excluded = any_of(request.exclude)
+    paths = tuple(listing.root / image for image in listing.images if excluded is None or not excluded.fullmatch(image))
+    if not paths:
+        raise NothingToDoError(f"--exclude leaves none of the {len(listing.images)} images in {folder}.")
     mode, (height, width), notes = _choose(paths, request)
     geometry = Geometry(mode=mode, height=height, width=width)
     files = ImageFiles(paths=paths, geometry=geometry, workers=request.workers or available_cores())
@@ -162,7 +166,7 @@ def _load(name: str, folder: Path, files: ImageFiles, request: DataRequest) -> D
         digest.update(np.ascontiguousarray(pixels))
         sound.append(position)
     if not sound:
-        raise NothingToDoError(f"None of the {len(reasons)} image files in {folder} can be read: {_listed(reasons)}.")
+        raise NothingToDoError(f"None of the {len(reasons)} image files in {folder} can be read: {listed(reasons)}.")
     held_out = held_out_count(len(sound), request.held_out)
     kept_back = np.zeros(len(sound), dtype=bool)
     kept_back[held_out_indices(len(sound), held_out)] = True
@@ -180,7 +184,7 @@ def _load(name: str, folder: Path, files: ImageFiles, request: DataRequest) -> D
         held_out=held_out,
         split=split_rule(len(sound), held_out),
     )
-    notes = [f"{len(reasons)} of {len(files.paths)} files cannot be read and are left out: {_listed(reasons)}."]
+    notes = [f"{len(reasons)} of {len(files.paths)} files cannot be read and are left out: {listed(reasons)}."]
     if stored is None:
         notes.append("The images are read anew in every epoch: together they would take too much memory.")
     return Data(
@@ -207,7 +211,8 @@ def _examine(files: ImageFiles) -> Iterator[tuple[int, np.ndarray | ImageError]]
         yield from results
 
 
-def _listed(reasons: list[str]) -> str:
+def listed(reasons: list[str]) -> str:
+    """Some of them, and how many more there are."""
     more = f" and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
     return "; ".join(reasons[:_LISTED]) + more
 

@@ -13,11 +13,12 @@ from aedeploy.errors import ConfigError, UnknownNameError
 from aedeploy.training.data.arrays import array_source
 from aedeploy.training.data.folder import folder_source
 from aedeploy.training.data.named import named_source
+from aedeploy.training.data.patches import PatchConfig, patch_source
 from aedeploy.training.data.source import COLORS, DataRequest, Source, data_name
 
 
-def open_source(request: DataRequest) -> Source:
-    """Find the images that were asked for.
+def open_source(request: DataRequest, patches: PatchConfig | None = None) -> Source:
+    """Find the images that were asked for; with ``patches``, those to cut patches of.
 
     Raises:
         UnknownNameError: it is neither a known name nor a path.
@@ -31,6 +32,10 @@ def open_source(request: DataRequest) -> Source:
         raise ConfigError(f"--image-size {'x'.join(map(str, request.image_size))}: a size is at least 1 pixel.")
     if request.workers is not None and request.workers < 1:
         raise ConfigError(f"--workers {request.workers}: at least 1 must decode the images.")
+    if patches is not None:
+        return patch_source(patches, request)
+    if request.exclude and not Path(request.data).is_dir():
+        raise ConfigError(f"--exclude leaves out files of a folder, and --data {request.data} is none: leave it out.")
     if request.data in DATA_SETS:
         return named_source(request)
     path = Path(request.data)

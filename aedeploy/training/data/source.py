@@ -19,7 +19,8 @@ class DataRequest:
 
     ``data`` is a name (see ``aedeploy.data.DATA_SETS``) or a path; ``image_size`` (height, width), None: as the
     images are; ``held_out``: below 1 a share, from 1 on a number, None: the default; ``workers`` threads decode a
-    folder; one whose pixels would take more than ``memory_limit`` bytes is streamed (None: a quarter of what is free).
+    folder; one whose pixels would take more than ``memory_limit`` bytes is streamed (None: a quarter of what is free);
+    ``exclude``: patterns of names in a folder that are left out.
     """
 
     data: str = "digits"
@@ -29,16 +30,21 @@ class DataRequest:
     held_out: float | None = None
     workers: int | None = None
     memory_limit: int | None = None
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Images to train on and images held out, and what a manifest says of them. ``notes`` are for a person."""
+    """Images to train on and images held out, and what a manifest says of them. ``notes`` are for a person.
+
+    ``photographs``: where both are patches, how many they are of.
+    """
 
     train: ImageSet
     held_out: ImageSet
     record: DataRecord
     notes: tuple[str, ...] = ()
+    photographs: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,7 @@ class Source:
     image_shape: tuple[int, int, int]
     load: Callable[[], Data]
     notes: tuple[str, ...] = ()
+    size_option: str = "--image-size"  # what sets the size of its images, for messages
 
 
 def data_name(data: str) -> str:

@@ -40,6 +40,7 @@ class Batch:
     clean: Tensor
     phase: int
     epoch: float  # how many of the phase are over
+    sigma: Tensor | None = None  # how much noise, as the model is told; None: it is told nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,9 @@ class Loss:
 class Forward(Protocol):
     """``Autoencoder.training_pass``, in the precision that the recipe asks for."""
 
-    def __call__(self, corrupted_BCHW: Tensor, clean_BCHW: Tensor, samples: int = 1) -> TrainingPass: ...
+    def __call__(
+        self, corrupted_BCHW: Tensor, clean_BCHW: Tensor, samples: int = 1, *, sigma_B1HW: Tensor | None = None
+    ) -> TrainingPass: ...
 
 
 @dataclass(frozen=True, kw_only=True)

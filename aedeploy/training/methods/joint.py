@@ -20,5 +20,6 @@ class Method(methods.Method):
     """One loss a batch: the objective's."""
 
     def losses(self, batch: Batch) -> Iterator[Loss]:
-        value, sums = self.objective(self.forward(batch.corrupted, batch.clean), batch.epoch)
+        taken = self.forward(batch.corrupted, batch.clean, sigma_B1HW=batch.sigma)
+        value, sums = self.objective(taken, batch.epoch)
         yield Loss(player=MODEL, value=value, sums=sums)

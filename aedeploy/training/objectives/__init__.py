@@ -31,6 +31,7 @@ class Premises:
     latent_range: Literal["any", "nonnegative", "unit"] = "any"
     quantises: bool = False
     latent_kind: Literal["vector", "spatial"] = "vector"
+    told: bool = False  # whether the model takes how much noise there is, beside the image
 
 
 class WeightedConfig(Config):

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from aedeploy.errors import ConfigError
 from aedeploy.models.autoencoder import Autoencoder, TrainingPass
 from aedeploy.training.objectives import Premises, WeightedConfig
 from aedeploy.training.objectives._refusals import refuse_rounded
@@ -36,6 +37,11 @@ class Term:
 
     def __init__(self, config: TermConfig, premises: Premises) -> None:
         refuse_rounded(premises, "contractive")
+        if premises.told:
+            raise ConfigError(
+                "The term 'contractive' is of a latent that is made of the image alone, and this backbone is told how "
+                "much noise there is: leave 'contractive' out, or take another model.backbone.name."
+            )
         self.bottleneck = premises.bottleneck
         self.estimates = config.estimates
 

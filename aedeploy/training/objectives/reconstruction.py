@@ -14,14 +14,17 @@ from aedeploy.training.objectives import Premises, WeightedConfig
 from aedeploy.training.objectives._refusals import refuse_standardised
 from aedeploy.training.ssim import ssim_map
 
+_EPSILON = 1e-3
+
 
 class TermConfig(WeightedConfig):
     """``bce``: of pixels as probabilities, in nats; ``huber``: quadratic up to ``delta``, linear beyond.
 
+    ``charbonnier``: √(x² + ε²), an L1 that is smooth at 0 (Charbonnier et al. 1994), with ε = 0.001.
     ``ssim``: 1 − the structural similarity around each pixel; the term 'ssim' mixes it with another of these.
     """
 
-    loss: Literal["l1", "mse", "bce", "huber", "ssim"]
+    loss: Literal["l1", "mse", "bce", "huber", "charbonnier", "ssim"]
     delta: float | None = Field(default=None, gt=0.0, allow_inf_nan=False, description="huber only; 1 unless given.")
 
 
@@ -50,6 +53,8 @@ class Term:
             return functional.l1_loss(output, target, reduction="sum")
         if self.loss == "mse":
             return functional.mse_loss(output, target, reduction="sum")
+        if self.loss == "charbonnier":
+            return ((output - target).square() + _EPSILON**2).sqrt().sum()
         if self.loss == "ssim":
             return (1.0 - ssim_map(output, target)).sum()
         return functional.huber_loss(output, target, reduction="sum", delta=self.delta)

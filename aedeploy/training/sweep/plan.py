@@ -14,6 +14,7 @@ from aedeploy.recipes import Recipe, with_values
 from aedeploy.runtime.cores import available_cores
 from aedeploy.training.config import TrainConfig
 from aedeploy.training.data.open import open_source
+from aedeploy.training.data.patches import PatchConfig
 from aedeploy.training.data.source import DataRequest, Source
 from aedeploy.training.destination import check_destination
 from aedeploy.training.distributed import processes
@@ -104,8 +105,12 @@ def plan_sweep(config: SweepConfig) -> Sweep:
     _refuse_twins(points, recipes)
     device = choose_device(config.device).type
     check_names(TrainConfig(recipe=config.recipe, out=config.out, data=config.data))
-    source = open_source(config.data)
-    _each(points, config.recipe, lambda recipe: check_model_fits(check_recipe(recipe), source.image_shape))
+    source = open_source(config.data, _patches(recipes))
+    _each(
+        points,
+        config.recipe,
+        lambda recipe: check_model_fits(check_recipe(recipe), source.image_shape, source.size_option),
+    )
     sweep = Sweep(
         config=config,
         axes=axes,
@@ -166,6 +171,17 @@ def _refuse_twins(points: Sequence[Point], recipes: Sequence[CheckedRecipe]) -> 
                 f"Two points of the grid are the same model: {label(twin.values)} and {label(point.values)}: "
                 "leave one of the values out."
             )
+
+
+def _patches(recipes: Sequence[CheckedRecipe]) -> PatchConfig | None:
+    """Of a sweep of models that are trained on patches: the same for all, or their figures could not be compared."""
+    patches = recipes[0].training.patches
+    if any(recipe.training.patches != patches for recipe in recipes):
+        raise ConfigError(
+            "--over training.patches would give each point other images, and the figures could not be compared: "
+            "set it for all with --set."
+        )
+    return patches
 
 
 def _base(config: SweepConfig, source: Source) -> dict[str, Any]:

@@ -32,14 +32,15 @@ class Row:
     """A point that is trained.
 
     ``latent``: numbers that the encoder makes of an image; ``compression_ratio``: the image's own numbers, all
-    channels, by those. ``seconds``: of the training steps, over all epochs. ``weights`` and ``data`` are digests.
+    channels, by those; both None of a model without an encoder of its own. ``seconds``: of the training steps, over
+    all epochs. ``weights`` and ``data`` are digests.
     """
 
     point: str
     values: Values
-    latent: int
+    latent: int | None
     parameters: int
-    compression_ratio: float
+    compression_ratio: float | None
     epochs: int
     train_loss: float | None
     test: Mapping[str, float | int | None]
@@ -126,9 +127,9 @@ class Table:
         return heads, [
             [
                 *((value_text(row.values[key]), False) for key in names),
-                (f"{row.latent:,}", False),
+                (_figure(row.latent), False),
                 (f"{row.parameters:,}", False),
-                (f"{row.compression_ratio:.3g}", False),
+                ("–" if row.compression_ratio is None else f"{row.compression_ratio:.3g}", False),
                 (str(row.epochs), False),
                 *((_figure(row.test.get(name)), best.get(name) == row.point) for name in shown),
                 (f"{row.seconds:.1f}", False),

@@ -147,7 +147,7 @@ def _row(task: Mapping[str, Any], started: Started, ended: Ended) -> dict[str, A
         values=task["values"],
         latent=started.latent,
         parameters=started.parameters,
-        compression_ratio=prod(started.image_shape) / started.latent,
+        compression_ratio=prod(started.image_shape) / started.latent if started.latent else None,
         epochs=ended.epochs,
         train_loss=ended.train_loss,
         test=dict(ended.metrics),

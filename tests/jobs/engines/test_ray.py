@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from noisy_images import noisy, write
 from PIL import Image
+from tiny_denoiser import write_tiny_denoiser
 
 from aedeploy.bundle import Bundle
 from aedeploy.errors import ConfigError, JobError, MissingDependencyError
@@ -145,6 +147,21 @@ def test_a_node_is_killed_and_the_job_ends_with_the_bytes_of_a_local_run(
     assert local.failures == summary.failures
     assert tree(tmp_path / "ray") == tree(tmp_path / "local")
     assert leftovers(tmp_path / "ray") == []
+
+
+def test_a_job_with_two_models_has_both_on_every_node(
+    cluster: Any, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # bundles by relative paths, which another process has to find too
+    colour, grey = (write_tiny_denoiser(Path(mode), mode=mode) for mode in ("RGB", "L"))
+    for number in range(6):
+        write(tmp_path / f"photos/{number}.png", noisy(20, 30, 3 if number % 2 else 1))
+    options = {"bundle": colour, "grey_bundle": grey, "source": tmp_path / "photos", "tile": 64}
+    for out, engine in (("ray", {"engine": "ray", "address": cluster.address}), ("local", {})):
+        assert summary_of(plan_job(ask("denoise", out, **options, **engine))).ok == 6
+    assert tree(tmp_path / "ray") == tree(tmp_path / "local")
+    asked = need(plan_job(ask("denoise", "other", **options)).settings, tmp_path)
+    assert {"RGB", "L"} <= set(asked.places)
 
 
 def test_told_to_stop_it_commits_what_was_begun_and_any_engine_goes_on(cluster: Any, ask: Ask, tmp_path: Path) -> None:

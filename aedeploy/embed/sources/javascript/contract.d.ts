@@ -59,12 +59,19 @@ export interface LatentContract {
   masked: boolean;
 }
 
+/** What the model is told of the noise in an image: its standard deviation, in levels of 255, from 0 to `maximum`. */
+export interface NoiseContract {
+  maximum: number;
+}
+
 export interface Contract {
   version: number;
   bundle: { name: string; digest: string; recipe: string; summary: string; source: string };
   image: ImageContract;
   /** null: the model cannot be cut into an encoder and a decoder. */
   latent: LatentContract | null;
+  /** null: the model is told nothing. */
+  noise: NoiseContract | null;
   denoises: boolean;
   /** The standard deviation of the strongest gaussian noise that it was trained to remove, where 1 is white. */
   noise_sigma: number | null;

@@ -7,6 +7,7 @@ import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 
 import { contract } from "./contract.js";
 import { reasonOf } from "./files.js";
+import { imageInputs } from "./told.js";
 
 /** @import { Role } from "./contract.js" */
 /** @import { FloatTensor, IntTensor, Tensor } from "./safetensors.js" */
@@ -47,10 +48,11 @@ export class Autoencoder {
 
   /**
    * @param {FloatTensor} image [batch, channels, height, width], from 0 to 1
+   * @param {number} [sigma] of a model that is told the noise: its standard deviation in levels of 255
    * @returns {Promise<Code>}
    */
-  async encode(image) {
-    const { latent, logvar, indices } = await this.run("encoder", { image });
+  async encode(image, sigma) {
+    const { latent, logvar, indices } = await this.run("encoder", imageInputs(contract.noise, image, sigma));
     return {
       latent: float(latent),
       ...(logvar && { logvar: float(logvar) }),
@@ -68,13 +70,15 @@ export class Autoencoder {
 
   /**
    * @param {FloatTensor} image [batch, channels, height, width], from 0 to 1
+   * @param {number} [sigma] as `encode` takes it
    * @returns {Promise<FloatTensor>} the same images as the model gives them back
    */
-  async reconstruct(image) {
+  async reconstruct(image, sigma) {
     if (!has("autoencoder")) {
-      return this.decode((await this.encode(image)).latent);
+      return this.decode((await this.encode(image, sigma)).latent);
     }
-    return float((await this.run("autoencoder", { image }))["reconstruction"]);
+    const inputs = imageInputs(contract.noise, image, sigma);
+    return float((await this.run("autoencoder", inputs))["reconstruction"]);
   }
 
   /**

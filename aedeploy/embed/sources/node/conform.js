@@ -3,6 +3,7 @@
 import { once } from "node:events";
 
 import { has } from "./autoencoder.js";
+import { contract } from "./contract.js";
 import { reasonOf } from "./files.js";
 import { readImage } from "./image-file.js";
 
@@ -45,6 +46,9 @@ async function answer(model, source, line) {
       return has(role) ? outcome(() => model.run(role, inputs)) : [`skip this model has no ${role}\n`];
     }
     case "image":
+      if (contract.noise !== null) {
+        return ["skip this model is told how much noise there is, which a request for a file does not say\n"];
+      }
       return has("encoder")
         ? outcome(async () => ({ ...(await model.encode(await readImage(line.slice("image ".length)))) }))
         : ["skip this model has no encoder\n"];

@@ -44,8 +44,12 @@ export declare class Autoencoder {
    */
   static open(folder?: string, roles?: readonly Role[]): Promise<Autoencoder>;
 
-  /** @param image [batch, channels, height, width], from 0 to 1 */
-  encode(image: FloatTensor): Promise<Code>;
+  /**
+   * @param image [batch, channels, height, width], from 0 to 1
+   * @param sigma of a model that is told the noise (`contract.noise`), and of no other: the noise's standard deviation
+   * in levels of 255
+   */
+  encode(image: FloatTensor, sigma?: number): Promise<Code>;
 
   /**
    * @param latent as `encode` gives it
@@ -55,9 +59,10 @@ export declare class Autoencoder {
 
   /**
    * @param image [batch, channels, height, width], from 0 to 1
+   * @param sigma as `encode` takes it
    * @returns the same images as the model gives them back
    */
-  reconstruct(image: FloatTensor): Promise<FloatTensor>;
+  reconstruct(image: FloatTensor, sigma?: number): Promise<FloatTensor>;
 
   /** Run one graph: all its outputs by name. */
   run(role: Role, inputs: Record<string, Tensor>): Promise<Record<string, Tensor>>;

@@ -24,7 +24,17 @@ const USAGE = `Usage: node main.js COMMAND
   decode LATENT.json OUT.png    make an image of what encode printed
   reconstruct IMAGE OUT.png     write an image file as the model gives it back
   conform                       answer the conformance protocol on stdin and stdout
-`;
+${
+  contract.noise === null
+    ? ""
+    : `
+  --sigma N                     of encode and reconstruct, needed: the noise's standard deviation in levels of 255,
+                                from 0 to ${contract.noise.maximum}
+`
+}`;
+
+/** The commands to which `--sigma` is given, of a model that is told the noise. */
+const TOLD = contract.noise === null ? [] : ["encode", "reconstruct"];
 
 /** @type {Record<string, { takes: number, run: (...args: string[]) => Promise<boolean> }>} */
 const COMMANDS = {
@@ -62,11 +72,14 @@ async function alteration({ file, bytes, sha256 }) {
   return same ? null : "it was altered, write the program again";
 }
 
-/** @param {string} image */
-async function encode(image) {
+/**
+ * @param {string} image
+ * @param {string} [sigma]
+ */
+async function encode(image, sigma) {
   const input = await readImage(image);
   const model = await Autoencoder.open(FOLDER, ["encoder"]);
-  const outputs = Object.entries(await model.encode(input));
+  const outputs = Object.entries(await model.encode(input, numberOf(sigma)));
   await print(`${JSON.stringify(Object.fromEntries(outputs.map(([name, tensor]) => [name, nested(tensor)])))}\n`);
   return true;
 }
@@ -98,12 +111,21 @@ async function decode(latent, out) {
 /**
  * @param {string} image
  * @param {string} out
+ * @param {string} [sigma]
  */
-async function reconstruct(image, out) {
+async function reconstruct(image, out, sigma) {
   const input = await readImage(image);
   const model = await Autoencoder.open(FOLDER, has("autoencoder") ? ["autoencoder"] : ["encoder", "decoder"]);
-  await writeImage(await model.reconstruct(input), out);
+  await writeImage(await model.reconstruct(input, numberOf(sigma)), out);
   return true;
+}
+
+/**
+ * @param {string | undefined} text
+ * @returns {number | undefined} NaN where it is no number
+ */
+function numberOf(text) {
+  return text === undefined ? undefined : text.trim() === "" ? NaN : Number(text);
 }
 
 async function answerRequests() {
@@ -121,7 +143,11 @@ async function main([name = "", ...args]) {
     return 0;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (command === undefined || command.takes !== args.length) {
+  if (TOLD.includes(name) && args.includes("--sigma")) {
+    // Last, where each of the two has it.
+    args.push(...args.splice(args.indexOf("--sigma"), 2).slice(1));
+  }
+  if (command === undefined || command.takes + (TOLD.includes(name) ? 1 : 0) !== args.length) {
     process.stderr.write(USAGE);
     return 2;
   }

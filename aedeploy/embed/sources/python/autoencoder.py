@@ -19,7 +19,8 @@ FOLDER = Path(__file__).resolve().parent
 class Autoencoder:
     """A graph is opened when it is first used; sessions may be shared by threads.
 
-    Images are float32 [N, C, H, W] in [0, 1], as ``image_file.read_image`` gives them one by one.
+    Images are float32 [N, C, H, W] in [0, 1], as ``image_file.read_image`` gives them one by one. ``sigma``, of a model
+    that is told how much noise they have, is its standard deviation in levels of 255.
     """
 
     def __init__(self, folder: Path = FOLDER, *, threads: int = 0) -> None:
@@ -28,17 +29,17 @@ class Autoencoder:
         self._threads = threads or _cores()
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
 
-    def encode(self, images: np.ndarray) -> Arrays:
+    def encode(self, images: np.ndarray, sigma: float | None = None) -> Arrays:
         """``latent`` [N, …], and ``logvar`` or ``indices`` where the model has them."""
-        return self.run("encoder", {"image": images})
+        return self.run("encoder", told(images, sigma))
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Images, float32 [N, C, H, W] in [0, 1]."""
         return self.run("decoder", {"latent": latents})["image"]
 
-    def reconstruct(self, images: np.ndarray) -> np.ndarray:
+    def reconstruct(self, images: np.ndarray, sigma: float | None = None) -> np.ndarray:
         """The same images as the model gives them back, float32 [N, C, H, W] in [0, 1]."""
-        return self.run("autoencoder", {"image": images})["reconstruction"]
+        return self.run("autoencoder", told(images, sigma))["reconstruction"]
 
     def run(self, role: str, inputs: Arrays) -> Arrays:
         """One graph of the contract, all its outputs by name. Raises KeyError where the model has no such graph."""
@@ -64,6 +65,22 @@ def graph_of(role: str) -> dict[str, Any]:
             found: dict[str, Any] = graph
             return found
     raise KeyError(role)
+
+
+def told(images: np.ndarray, sigma: float | None) -> Arrays:
+    """What a graph takes for images. Raises ValueError where ``sigma`` is missing, not such a one, or of no use."""
+    noise = CONTRACT["noise"]
+    if noise is None:
+        if sigma is not None:
+            raise ValueError("this model is told nothing of the noise: leave sigma out")
+        return {"image": images}
+    if sigma is None or not 0 <= sigma <= noise["maximum"]:
+        raise ValueError(
+            "this model is told how much noise there is: give sigma, its standard deviation in levels of 255, "
+            f"from 0 to {noise['maximum']:g}"
+        )
+    batch, _, height, width = images.shape
+    return {"image": images, "sigma": np.full((batch, 1, height, width), sigma, np.float32)}
 
 
 def _cores() -> int:

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from autoencoder import Arrays, Autoencoder, graph_of
+from contract import CONTRACT
 from image_file import read_image
 
 _DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "int64": np.dtype("<i8"), "uint8": np.dtype("u1")}
@@ -37,6 +38,9 @@ def _answer(sink: BinaryIO, model: Autoencoder, role: str, given: Arrays | str) 
         graph_of(role)
     except KeyError:
         _say(sink, "skip", f"the model has no {role}")
+        return
+    if isinstance(given, str) and CONTRACT["noise"]:
+        _say(sink, "skip", "the model is told how much noise there is, which a request for a file does not say")
         return
     try:
         outputs = model.run(role, {"image": read_image(given)} if isinstance(given, str) else given)

@@ -22,12 +22,14 @@ def main() -> int:
     commands.add_parser("self-test", help="prove that this machine computes what PyTorch computed")
     encode = commands.add_parser("encode", help="print the latent of an image, as JSON")
     encode.add_argument("image")
+    _add_sigma(encode)
     decode = commands.add_parser("decode", help="an image from what encode printed")
     decode.add_argument("latent")
     decode.add_argument("out")
     reconstruct = commands.add_parser("reconstruct", help="an image through the whole model")
     reconstruct.add_argument("image")
     reconstruct.add_argument("out")
+    _add_sigma(reconstruct)
     commands.add_parser("conform", help="answer the requests of aedeploy conform")
     arguments = parser.parse_args()
     model = Autoencoder()
@@ -36,7 +38,7 @@ def main() -> int:
             return _self_test(model)
         if arguments.command == "encode":
             _require("encoder")
-            outputs = model.encode(read_image(arguments.image))
+            outputs = model.encode(read_image(arguments.image), arguments.sigma)
             json.dump({name: array[0].tolist() for name, array in outputs.items()}, sys.stdout)
             print()
         elif arguments.command == "decode":
@@ -44,13 +46,22 @@ def main() -> int:
             write_image(model.decode(_read_latent(arguments.latent))[0], arguments.out)
         elif arguments.command == "reconstruct":
             _require("autoencoder")
-            write_image(model.reconstruct(read_image(arguments.image))[0], arguments.out)
+            write_image(model.reconstruct(read_image(arguments.image), arguments.sigma)[0], arguments.out)
         else:
             serve(model)
     except Exception as error:  # Pillow and onnxruntime raise nearly anything; a person wants one sentence
         print(f"Error: {_said(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _add_sigma(command: argparse.ArgumentParser) -> None:
+    """Where the model takes it: to leave it out, or what is none, is wrong usage."""
+    noise = CONTRACT["noise"]
+    command.set_defaults(sigma=None)
+    if noise is not None:
+        about = f"the noise's standard deviation in levels of 255, from 0 to {noise['maximum']:g}"
+        command.add_argument("--sigma", metavar="N", type=float, required=True, help=about)
 
 
 def _said(error: Exception) -> str:

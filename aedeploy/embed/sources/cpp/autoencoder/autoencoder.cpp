@@ -1,7 +1,10 @@
 #include "autoencoder/autoencoder.hpp"
 
+#include <algorithm>
+#include <sstream>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "autoencoder/error.hpp"
 
@@ -43,20 +46,43 @@ std::filesystem::path Autoencoder::path_of(const FileContract& file) const {
   return folder_ / std::filesystem::path(file.path).filename();
 }
 
-Tensors Autoencoder::encode(const std::vector<Image>& images) {
-  return run(Role::encoder, {{"image", to_tensor(images, contract_.image)}});
+Tensors Autoencoder::encode(const std::vector<Image>& images, std::optional<double> sigma) {
+  return run(Role::encoder, inputs_of(images, sigma));
 }
 
 std::vector<Image> Autoencoder::decode(const Tensor& latent) {
   return to_images(output(run(Role::decoder, {{"latent", latent}}), "image"));
 }
 
-std::vector<Image> Autoencoder::reconstruct(const std::vector<Image>& images) {
+std::vector<Image> Autoencoder::reconstruct(const std::vector<Image>& images, std::optional<double> sigma) {
   if (!has(Role::autoencoder)) {
-    return decode(output(encode(images), "latent"));
+    return decode(output(encode(images, sigma), "latent"));
   }
-  const Tensors outputs = run(Role::autoencoder, {{"image", to_tensor(images, contract_.image)}});
-  return to_images(output(outputs, "reconstruction"));
+  return to_images(output(run(Role::autoencoder, inputs_of(images, sigma)), "reconstruction"));
+}
+
+Tensors Autoencoder::inputs_of(const std::vector<Image>& images, std::optional<double> sigma) const {
+  if (!contract_.noise && sigma) {
+    throw Error("This model is told nothing of the noise: leave sigma out.");
+  }
+  // Also of NaN.
+  if (contract_.noise && !(sigma && *sigma >= 0.0 && *sigma <= contract_.noise->maximum)) {
+    std::ostringstream said;
+    said << "This model is told how much noise there is: give sigma, its standard deviation in levels of "
+            "255, from "
+            "0 to "
+         << contract_.noise->maximum << ".";
+    throw Error(said.str());
+  }
+  Tensors inputs = {{"image", to_tensor(images, contract_.image)}};
+  if (sigma) {
+    const Shape& shape = inputs.at("image").shape;
+    Tensor map = make_tensor(DType::float32, {shape[0], 1, shape[2], shape[3]});
+    auto& values = std::get<std::vector<float>>(map.values);
+    std::fill(values.begin(), values.end(), static_cast<float>(*sigma));
+    inputs.emplace("sigma", std::move(map));
+  }
+  return inputs;
 }
 
 Tensors Autoencoder::run(Role role, const Tensors& inputs) {

@@ -102,6 +102,11 @@ struct LatentContract {
   bool masked = false;  // all but some entries are exactly 0
 };
 
+/// What the model is told of the noise in an image: its standard deviation, in levels of 255.
+struct NoiseContract {
+  double maximum = 0.0;
+};
+
 struct GoldenCase {
   Role role = Role::encoder;
   std::int64_t batch = 1;
@@ -116,6 +121,7 @@ struct Contract {
   BundleContract bundle;
   ImageContract image;
   std::optional<LatentContract> latent;  // none of a model that cannot be cut
+  std::optional<NoiseContract> noise;    // none of a model that is told nothing
   bool denoises = false;
   std::optional<double>
       noise_sigma;  // the most gaussian noise that it was trained to remove, of values in [0, 1]

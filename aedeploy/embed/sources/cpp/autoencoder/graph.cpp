@@ -15,6 +15,14 @@ bool fits(const Shape& shape, const View<std::int64_t>& contract) {
                     [](std::int64_t given, std::int64_t due) { return due == any_length || given == due; });
 }
 
+std::string names_of(const View<TensorContract>& inputs) {
+  std::string names = inputs.size() == 1 ? "1 input, " : std::to_string(inputs.size()) + " inputs, ";
+  for (const TensorContract& input : inputs) {
+    names += (&input == inputs.begin() ? "" : " and ") + std::string(input.name);
+  }
+  return names;
+}
+
 }  // namespace
 
 void check_inputs(const GraphContract& contract, const Tensors& inputs) {
@@ -23,8 +31,7 @@ void check_inputs(const GraphContract& contract, const Tensors& inputs) {
   for (const TensorContract& due : contract.inputs) {
     const auto found = inputs.find(due.name);
     if (found == inputs.end() || inputs.size() != contract.inputs.size()) {
-      throw Error(graph + " takes " + std::to_string(contract.inputs.size()) + " input, " +
-                  std::string(due.name) + ": give that and nothing else.");
+      throw Error(graph + " takes " + names_of(contract.inputs) + ": give that and nothing else.");
     }
     const Tensor& given = found->second;
     const bool well = given.dtype() == due.dtype && fits(given.shape, due.shape) && !given.shape.empty() &&

@@ -182,6 +182,11 @@ void answer_image(autoencoder::Autoencoder& model, const std::string& path, std:
     write_message(out, "skip", "This model has no encoder.");
     return;
   }
+  if (model.contract().noise) {
+    write_message(out, "skip",
+                  "This model is told how much noise there is, which a request for a file does not say.");
+    return;
+  }
   write_tensors(out, model.encode({autoencoder::read_image(std::filesystem::u8path(path))}));
 }
 

@@ -4,8 +4,10 @@
 #include <exception>
 #include <filesystem>
 #include <iostream>
+#include <locale>
 #include <new>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -34,12 +36,23 @@ constexpr const char* usage = R"(usage: autoencoder [--model FOLDER] COMMAND
   conform                       answer the conformance protocol on stdin and stdout
 
   --model FOLDER                where the graphs are; by default beside the program, or beside its folder
+  --sigma N                     of  encode  and  reconstruct,  of a model that is told how much noise there is, and then
+                                needed: the noise's standard deviation in levels of 255
 )";
 
 struct Arguments {
   std::optional<std::filesystem::path> model;
+  std::optional<double> sigma;
   std::vector<std::string> words;  // the command, and what it is given
 };
+
+/// Nothing where it is no number.
+std::optional<double> number_of(const std::string& text) {
+  std::istringstream stream(text);
+  stream.imbue(std::locale::classic());
+  double number = 0.0;
+  return stream >> number && stream.eof() ? std::optional(number) : std::nullopt;
+}
 
 /// Nothing where an option is not one of ours.
 std::optional<Arguments> parsed(const std::vector<std::string>& given) {
@@ -50,6 +63,10 @@ std::optional<Arguments> parsed(const std::vector<std::string>& given) {
         return std::nullopt;
       }
       arguments.model = *at;
+    } else if (*at == "--sigma") {
+      if (++at == given.end() || !(arguments.sigma = number_of(*at))) {
+        return std::nullopt;
+      }
     } else if (at->rfind("--", 0) == 0 && *at != "--help") {
       return std::nullopt;
     } else {
@@ -72,9 +89,9 @@ std::filesystem::path default_model() {
       "There is no folder  model  beside the program, or beside its folder: name it with --model FOLDER.");
 }
 
-int encode(Autoencoder& model, const std::string& image) {
+int encode(Autoencoder& model, const std::string& image, std::optional<double> sigma) {
   const autoencoder::GraphContract* encoder = find_graph(model.contract(), autoencoder::Role::encoder);
-  const autoencoder::Tensors outputs = model.encode({autoencoder::read_image(image)});
+  const autoencoder::Tensors outputs = model.encode({autoencoder::read_image(image)}, sigma);
   cli::write_latent(std::cout, outputs, *encoder);
   return EXIT_SUCCESS;
 }
@@ -89,8 +106,9 @@ int decode(Autoencoder& model, const std::string& latent, const std::string& out
   return EXIT_SUCCESS;
 }
 
-int reconstruct(Autoencoder& model, const std::string& image, const std::string& out) {
-  autoencoder::write_png(out, model.reconstruct({autoencoder::read_image(image)}).front());
+int reconstruct(Autoencoder& model, const std::string& image, const std::string& out,
+                std::optional<double> sigma) {
+  autoencoder::write_png(out, model.reconstruct({autoencoder::read_image(image)}, sigma).front());
   return EXIT_SUCCESS;
 }
 
@@ -119,13 +137,13 @@ int run(const std::vector<std::string>& given) {
     return autoencoder::self_test(model, std::cout) ? EXIT_SUCCESS : failed;
   }
   if (words[0] == "encode") {
-    return encode(model, words[1]);
+    return encode(model, words[1], arguments->sigma);
   }
   if (words[0] == "decode") {
     return decode(model, words[1], words[2]);
   }
   if (words[0] == "reconstruct") {
-    return reconstruct(model, words[1], words[2]);
+    return reconstruct(model, words[1], words[2], arguments->sigma);
   }
   cli::conform(model, std::cin, std::cout);
   return EXIT_SUCCESS;

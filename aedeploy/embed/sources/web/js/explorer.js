@@ -141,6 +141,12 @@ export class Explorer extends EventTarget {
     return this.#work(this.edited ? "decode" : "encode");
   }
 
+  /** What the model is told of the noise: as much as was added here, as far as it goes; undefined: nothing. */
+  #told() {
+    const { noise } = this.model.contract;
+    return noise === null ? undefined : Math.min(this.sigma * 255, noise.maximum);
+  }
+
   #inputChanged() {
     const { sigma } = this;
     // Not clipped, as it was not in training: that would tell where the noise went beyond black and white.
@@ -174,7 +180,7 @@ export class Explorer extends EventTarget {
         const stale = this.#stale;
         this.#stale = "nothing";
         if (this.model.size === 0) {
-          this.output = await this.model.reconstruct(this.input);
+          this.output = await this.model.reconstruct(this.input, this.#told());
         } else {
           if (stale === "encode") {
             await this.#encode();
@@ -190,7 +196,7 @@ export class Explorer extends EventTarget {
   }
 
   async #encode() {
-    this.encoded = await this.model.encode(this.input);
+    this.encoded = await this.model.encode(this.input, this.#told());
     // Not where somebody changed the latent meanwhile: the last change wins.
     if (this.#stale !== "decode") {
       this.latent = this.encoded.latent.slice();

@@ -166,8 +166,9 @@ Object.assign(window, {
     async encodePixels(/** @type {Uint8Array} */ pixels, /** @type {number} */ width, /** @type {number} */ height) {
       return this.encode(toInput(toModelSize({ pixels, width, height }, contract.image), contract.image.channels));
     },
-    encode: (/** @type {Float32Array} */ images) => explorer?.model.encode(images),
+    encode: (/** @type {Float32Array} */ images, /** @type {number} */ sigma) => explorer?.model.encode(images, sigma),
     decode: (/** @type {Float32Array} */ latents) => explorer?.model.decode(latents),
-    reconstruct: (/** @type {Float32Array} */ images) => explorer?.model.reconstruct(images),
+    reconstruct: (/** @type {Float32Array} */ images, /** @type {number} */ sigma) =>
+      explorer?.model.reconstruct(images, sigma),
   },
 });

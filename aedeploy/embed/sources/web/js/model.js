@@ -1,5 +1,7 @@
 /** The model: images to latents, latents to images, whatever engine runs its graphs. */
 
+import { imageInputs } from "./told.js";
+
 /** @import { Contract, Role } from "./contract.js" */
 /** @import { Engine } from "./engine.js" */
 /** @import { Tensor } from "./safetensors.js" */
@@ -60,10 +62,11 @@ export class Model {
 
   /**
    * @param {Float32Array} images one or more
+   * @param {number} [sigma] of a model that is told the noise: its standard deviation in levels of 255
    * @returns {Promise<Encoded>}
    */
-  async encode(images) {
-    const outputs = await this.#run("encoder", "image", images, this.#imageShape(images));
+  async encode(images, sigma) {
+    const outputs = await this.#run("encoder", this.#inputs(images, sigma));
     const indices = outputs["indices"];
     return {
       latent: floats(outputs["latent"]),
@@ -78,17 +81,18 @@ export class Model {
    */
   async decode(latents) {
     const shape = [latents.length / this.size, ...(this.contract.latent?.shape ?? [])];
-    return floats((await this.#run("decoder", "latent", latents, shape))["image"]);
+    return floats((await this.#run("decoder", { latent: { dtype: "float32", shape, data: latents } }))["image"]);
   }
 
   /**
    * Through the whole autoencoder.
    *
    * @param {Float32Array} images one or more
+   * @param {number} [sigma] as `encode` takes it
    * @returns {Promise<Float32Array>} as many
    */
-  async reconstruct(images) {
-    return floats((await this.#run("autoencoder", "image", images, this.#imageShape(images)))["reconstruction"]);
+  async reconstruct(images, sigma) {
+    return floats((await this.#run("autoencoder", this.#inputs(images, sigma)))["reconstruction"]);
   }
 
   /**
@@ -102,22 +106,24 @@ export class Model {
     return times[Math.floor(times.length / 2)] ?? null;
   }
 
-  /** @param {Float32Array} images */
-  #imageShape(images) {
+  /**
+   * @param {Float32Array} images
+   * @param {number | undefined} sigma
+   */
+  #inputs(images, sigma) {
     const { channels, height, width } = this.contract.image;
-    return [images.length / this.pixels, channels, height, width];
+    const shape = [images.length / this.pixels, channels, height, width];
+    return imageInputs(this.contract.noise, { dtype: "float32", shape, data: images }, sigma);
   }
 
   /**
    * @param {Role} role
-   * @param {string} input
-   * @param {Float32Array} data
-   * @param {number[]} shape
+   * @param {Tensors} inputs
    * @returns {Promise<Tensors>}
    */
-  async #run(role, input, data, shape) {
-    const { outputs, milliseconds } = await this.#engine.run(role, { [input]: { dtype: "float32", shape, data } });
-    if (shape[0] === 1) {
+  async #run(role, inputs) {
+    const { outputs, milliseconds } = await this.#engine.run(role, inputs);
+    if (Object.values(inputs).every(({ shape }) => shape[0] === 1)) {
       const [first, ...rest] = [...(this.#times.get(role) ?? []), milliseconds];
       this.#times.set(role, [first, ...rest.slice(-REMEMBERED)]);
     }

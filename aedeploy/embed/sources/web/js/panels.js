@@ -76,7 +76,8 @@ export function mountPanels(explorer) {
     async showRest(samples) {
       const images = new Float32Array(samples.length * explorer.model.pixels);
       samples.forEach((pixels, at) => images.set(toInput(pixels, image.channels), at * explorer.model.pixels));
-      const encoded = await explorer.model.encode(images);
+      // They are as clean as the model knows them.
+      const encoded = await explorer.model.encode(images, contract.noise === null ? undefined : 0);
       spread = new Spread(latent, encoded);
       sliders.rangesChanged();
       places?.rangesChanged();

@@ -119,10 +119,10 @@ export function mountGallery(explorer, samples) {
 
 /** @param {Explorer} explorer */
 function mountNoise(explorer) {
-  const { denoises, noise_sigma: sigma } = explorer.model.contract;
+  const { denoises, noise, noise_sigma: sigma } = explorer.model.contract;
   const slider = byId("noise", HTMLInputElement);
   const again = byId("noise-again", HTMLButtonElement);
-  slider.max = String(Math.max(sigma ?? 0, USUAL_SIGMA));
+  slider.max = String(noise === null ? Math.max(sigma ?? 0, USUAL_SIGMA) : noise.maximum / 255);
   byId("noise-about").textContent = denoises
     ? `Gaussian noise, and what the model, trained to remove ${sigma === null ? "another kind" : `up to ${sigma} of it`}, makes of it.`
     : "Gaussian noise. This model was not trained to remove it: what comes out is its reconstruction of a noisy image.";
