@@ -149,7 +149,7 @@ class TestPnnx:
 
     def test_what_is_no_graph_is_an_error(self) -> None:
         with pytest.raises(ExportError, match=r"pnnx could not convert the encoder \(exit status \d+\): \w+"):
-            _pnnx.convert(b"no graph", [(1, 3)], "encoder")
+            _pnnx.convert(b"no graph", [[(1, 3)]], "encoder")
 
     def test_its_death_is_an_error(self, trained_bundles: dict[str, Bundle]) -> None:
         """As a module, with the head of log-variances that nothing takes: why graphs are traced as functions."""
@@ -160,19 +160,19 @@ class TestPnnx:
         example = graph.example[0][:1]
         traced = trace(graph.module, (example,), "autoencoder")
         with pytest.raises(ExportError, match="pnnx died of SIGSEGV on the autoencoder"):
-            _pnnx.convert(saved(traced, {}), [example.shape], "autoencoder")
+            _pnnx.convert(saved(traced, {}), [[example.shape]], "autoencoder")
 
     def test_one_that_does_not_end_is_ended(self, torchscript: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_pnnx, "_PATIENCE", 0.001)
         with pytest.raises(ExportError, match="pnnx was not done with the encoder"):
-            _pnnx.convert(torchscript, [(1, 3)], "encoder")
+            _pnnx.convert(torchscript, [[(1, 3)]], "encoder")
 
     def test_one_that_cannot_be_started_is_an_error(
         self, torchscript: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(_pnnx, "_program", lambda: tmp_path / "nonesuch")
         with pytest.raises(ExportError, match="pnnx cannot be started: No such file"):
-            _pnnx.convert(torchscript, [(1, 3)], "encoder")
+            _pnnx.convert(torchscript, [[(1, 3)]], "encoder")
 
 
 def test_the_program_of_the_page_gives_the_latent(

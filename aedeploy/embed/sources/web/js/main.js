@@ -160,11 +160,12 @@ Object.assign(window, {
       return toInput(toModelSize(picture, contract.image), contract.image.channels);
     },
     async encodeBlob(/** @type {Blob} */ blob) {
-      return this.encode(await this.pixelsOf(blob));
+      return this.encode(await this.pixelsOf(blob), undefined);
     },
     /** Height × width × channels bytes of an image, of any size. */
     async encodePixels(/** @type {Uint8Array} */ pixels, /** @type {number} */ width, /** @type {number} */ height) {
-      return this.encode(toInput(toModelSize({ pixels, width, height }, contract.image), contract.image.channels));
+      const image = toModelSize({ pixels, width, height }, contract.image);
+      return this.encode(toInput(image, contract.image.channels), undefined);
     },
     encode: (/** @type {Float32Array} */ images, /** @type {number} */ sigma) => explorer?.model.encode(images, sigma),
     decode: (/** @type {Float32Array} */ latents) => explorer?.model.decode(latents),
