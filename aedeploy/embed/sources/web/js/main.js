@@ -159,17 +159,23 @@ Object.assign(window, {
       const picture = await readPicture(blob, contract.image.mode);
       return toInput(toModelSize(picture, contract.image), contract.image.channels);
     },
-    async encodeBlob(/** @type {Blob} */ blob) {
-      return this.encode(await this.pixelsOf(blob), undefined);
+    async encodeBlob(/** @type {Blob} */ blob, /** @type {number | undefined} */ sigma) {
+      return this.encode(await this.pixelsOf(blob), sigma);
     },
     /** Height × width × channels bytes of an image, of any size. */
-    async encodePixels(/** @type {Uint8Array} */ pixels, /** @type {number} */ width, /** @type {number} */ height) {
+    async encodePixels(
+      /** @type {Uint8Array} */ pixels,
+      /** @type {number} */ width,
+      /** @type {number} */ height,
+      /** @type {number | undefined} */ sigma,
+    ) {
       const image = toModelSize({ pixels, width, height }, contract.image);
-      return this.encode(toInput(image, contract.image.channels), undefined);
+      return this.encode(toInput(image, contract.image.channels), sigma);
     },
-    encode: (/** @type {Float32Array} */ images, /** @type {number} */ sigma) => explorer?.model.encode(images, sigma),
+    encode: (/** @type {Float32Array} */ images, /** @type {number | undefined} */ sigma) =>
+      explorer?.model.encode(images, sigma),
     decode: (/** @type {Float32Array} */ latents) => explorer?.model.decode(latents),
-    reconstruct: (/** @type {Float32Array} */ images, /** @type {number} */ sigma) =>
+    reconstruct: (/** @type {Float32Array} */ images, /** @type {number | undefined} */ sigma) =>
       explorer?.model.reconstruct(images, sigma),
   },
 });
