@@ -15,21 +15,22 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import at_least, interleave, ratio, report
+from measure import Seconds, at_least, interleave, ratio, report
 from PIL import Image
 
 from aedeploy.bundle import Bundle, open_bundle
 from aedeploy.bundle.shipped import COLOUR, GREY
 from aedeploy.errors import MissingDependencyError
 from aedeploy.evaluation.denoising.classical import find_classical
-from aedeploy.evaluation.denoising.methods import BundleMethod, Method
+from aedeploy.evaluation.denoising.methods import BundleMethod, Method, Told
 from aedeploy.evaluation.denoising.protocol import noisy_image
 from aedeploy.runtime.codec import load
 from aedeploy.runtime.cores import available_cores
@@ -74,15 +75,19 @@ def main() -> None:
 def measure_speed(bundle: Bundle, images: Sequence[np.ndarray], rounds: int) -> dict[str, Any]:
     """Images, uint8 [H, W, C], at σ = 25 by each method: seconds of a round, and how many times as fast ours is."""
     threads = available_cores()
-    codec = load(bundle, format="onnx", threads=threads)
-    methods: dict[str, Method] = {
-        "denoiser": BundleMethod(codec, "sigma"),
-        "denoiser, σ estimated": BundleMethod(codec, "auto"),
+    methods: dict[str, Callable[[], AbstractContextManager[Method]]] = {
+        "denoiser": partial(_opened, bundle, "onnx", "sigma", threads),
+        "denoiser, σ estimated": partial(_opened, bundle, "onnx", "auto", threads),
     }
     if any(graph.format == "onnx-int8" for graph in bundle.manifest.graphs):
-        methods["denoiser, int8"] = BundleMethod(load(bundle, format="onnx-int8", threads=threads), "sigma")
-    methods |= {method.name: method for method in find_classical(["bm3d", "nlm"], threads)[0]}
-    seconds = interleave({name: _calls(method, images) for name, method in methods.items()}, rounds=rounds)
+        methods["denoiser, int8"] = partial(_opened, bundle, "onnx-int8", "sigma", threads)
+    methods |= {method.name: partial(nullcontext, method) for method in find_classical(["bm3d", "nlm"], threads)[0]}
+    seconds: Seconds = {name: [] for name in methods}
+    for _ in range(rounds):
+        # Opened for its turn only: the threads of a session keep spinning for a while, and slow down whoever is next.
+        for name, opened in methods.items():
+            with opened() as method:
+                seconds[name] += interleave({name: _calls(method, images)}, rounds=1)[name]
     pixels = sum(image.shape[0] * image.shape[1] for image in images)
     return {
         "images": [list(image.shape) for image in images],
@@ -92,6 +97,12 @@ def measure_speed(bundle: Bundle, images: Sequence[np.ndarray], rounds: int) -> 
         "megapixels_per_second": {name: pixels / 1e6 / statistics.median(took) for name, took in seconds.items()},
         "times_as_fast_as": {name: ratio(seconds, name, "denoiser") for name in ("bm3d", "nlm")},
     }
+
+
+@contextmanager
+def _opened(bundle: Bundle, format: str, told: Told, threads: int) -> Iterator[Method]:
+    with load(bundle, format=format, threads=threads) as codec:
+        yield BundleMethod(codec, told)
 
 
 def _calls(method: Method, images: Sequence[np.ndarray]) -> Callable[[], None]:
