@@ -72,10 +72,10 @@ The protocol of DnCNN (Zhang et al. 2017) and of those after it, as `aedeploy ev
 ([evaluation.md](evaluation.md#denoising-photographs)). Of a clean image, bytes `clean` [height, width, channels]:
 
 ```python
-draws = numpy.random.default_rng(0).standard_normal(clean.shape)        # anew for each image
-noisy = ((clean + sigma * draws) / 255).astype("float32")               # not clipped
-output = numpy.rint(numpy.clip(method(noisy, sigma), 0, 1) * 255)       # compared as 8 bits
-psnr = 10 * numpy.log10(255**2 / numpy.square(clean - output).mean())   # over all pixels and channels; then images
+draws = numpy.random.default_rng(0).standard_normal(clean.shape)  # anew for each image
+noisy = ((clean + sigma * draws) / 255).astype("float32")  # not clipped
+output = numpy.rint(numpy.clip(method(noisy, sigma), 0, 1) * 255)  # compared as 8 bits
+psnr = 10 * numpy.log10(255**2 / numpy.square(clean - output).mean())  # over all pixels and channels; then images
 ```
 
 SSIM is that of Wang et al. 2004 on the same 8-bit images in [0, 1]: a gaussian window of 11×11, σ = 1.5, K₁ = 0.01,

@@ -38,20 +38,20 @@ def _calls(manifest: Manifest) -> str:
     lines = []
     if manifest.latent is not None:
         lines += [
-            "latents = ae.encode(images)   # paths, PIL images or uint8 [N, H, W, C]",
-            "pixels = ae.decode(latents)   # uint8 [N, H, W, C]",
+            "latents = ae.encode(images)  # paths, PIL images or uint8 [N, H, W, C]",
+            "pixels = ae.decode(latents)  # uint8 [N, H, W, C]",
         ]
     if manifest.denoises and manifest.image.dynamic_size:
         lines.append(
-            'clean = ae.denoise_image("photo.jpg")   # or a PIL image or an array; uint8 [H, W, C], its own size'
+            'clean = ae.denoise_image("photo.jpg")  # or a PIL image or an array; uint8 [H, W, C], its own size'
         )
         if manifest.noise:
             lines.append(
-                'clean = ae.denoise_image("photo.jpg", sigma=25, strength=0.8)   # told how much; a fifth stays'
+                'clean = ae.denoise_image("photo.jpg", sigma=25, strength=0.8)  # told how much; a fifth stays'
             )
     elif manifest.latent is None:
         lines.append(
-            f"pixels = ae.{_job(manifest)}(images)   # paths, PIL images or uint8 [N, H, W, C]; gives the latter"
+            f"pixels = ae.{_job(manifest)}(images)  # paths, PIL images or uint8 [N, H, W, C]; gives the latter"
         )
     return "\n".join(lines)
 
@@ -80,6 +80,6 @@ photo = Image.open("photo.jpg").convert("{image.mode}")
 {sized}
 pixels = np.asarray(photo, np.float32){channels} / 255
 image = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
-{SIGMA} = np.full((1, 1, *image.shape[2:]), 25, np.float32)   # levels of 255
+{SIGMA} = np.full((1, 1, *image.shape[2:]), 25, np.float32)  # levels of 255
 session = onnxruntime.InferenceSession("{graph}", providers=["CPUExecutionProvider"])
-(clean,) = session.run(None, {{"image": image, "{SIGMA}": {SIGMA}}})   # float32, of the shape of image"""
+(clean,) = session.run(None, {{"image": image, "{SIGMA}": {SIGMA}}})  # float32, of the shape of image"""
