@@ -1,12 +1,13 @@
 """The shipped denoisers measured, beside BM3D and non-local means, into docs/denoising.md.
 
 Quality by the protocol of ``aedeploy evaluate --denoising`` on BSD68, Set12 and photographs that nothing was trained
-on; then what denoise_speed.py measures; then pictures. Each part is kept in artifacts/denoising/figures.json when it is
-done, so that the page can be written anew by itself. What BM3D and non-local means come to is kept by image, σ, seed
-and version in artifacts/denoising/classical.jsonl: new weights need none of it again. Speed is always measured anew.
+on; then what denoise_speed.py measures; the curve of the training; pictures. Each part is kept in
+artifacts/denoising/figures.json when it is done, so that the page can be written anew by itself. What BM3D and
+non-local means come to is kept by image, σ, seed and version in artifacts/denoising/classical.jsonl: new weights need
+none of it again. Speed is always measured anew.
 
     python benchmarks/denoise.py [--bundles DIR] [--part quality]…
-    python benchmarks/denoise.py --page         the page and its pictures from what was kept
+    python benchmarks/denoise.py --page         the page from what was kept
     python benchmarks/denoise.py --quick        few images, into a folder of its own, and no page: to see that it runs
 """
 
@@ -16,43 +17,53 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.metadata import version
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
+from denoise_methods import methods_of, opened
 from denoise_page import write_page
 from denoise_pictures import write_pictures
 from denoise_speed import measure_large, measure_memory, measure_speed
-from PIL import Image, ImageOps
+from photographs import held_out, shrunk
+from PIL import Image
+from ship_denoisers import FIGURES_FILE, read_figures, size_of
 
+from aedeploy.bench.machine import machine
 from aedeploy.bundle import Bundle, open_bundle
 from aedeploy.bundle.shipped import COLOUR, GREY
+from aedeploy.bundle.store import HISTORY_FILE
 from aedeploy.evaluation.denoising.classical import find_classical
 from aedeploy.evaluation.denoising.estimate import AutoSums
-from aedeploy.evaluation.denoising.methods import BundleMethod, Method
-from aedeploy.evaluation.denoising.protocol import DEFAULT_SIGMAS, noisy_image
+from aedeploy.evaluation.denoising.methods import Method
+from aedeploy.evaluation.denoising.protocol import DEFAULT_SIGMAS, noisy_image, rounded
 from aedeploy.evaluation.denoising.result import Row, summarised
 from aedeploy.evaluation.denoising.run import CleanImages, measured, noisy_row
 from aedeploy.files import write_json
+from aedeploy.images.noise_level import estimated_sigma
 from aedeploy.runtime.codec import load
-from aedeploy.runtime.cores import available_cores
 from aedeploy.runtime.full_size import FullSize
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 KEPT = ROOT / "artifacts" / "denoising"
 PAGE = ROOT / "docs" / "denoising.md"
-PARTS = ("quality", "auto", "speed", "large", "memory")
+PARTS = ("quality", "auto", "jpeg", "speed", "large", "memory", "training", "pictures")
 SEED = 0
 
-#: Of the photographs, those that nothing was trained on; shrunk by this, so that little is left of what JPEG did.
-HELD_OUT, SHRINK = "exif-samples/exif-org__*.jpg", 2
+#: What a photograph's noise goes through when it is saved: qualities of JPEG; None: not at all.
+JPEG_SIGMA, JPEG_QUALITIES = 15.0, (None, 95, 90, 75)
 
-#: The names of ours in figures.json.
-OURS, INT8, AUTO = "denoiser", "denoiser, int8", "denoiser, σ estimated"
+#: Of the training's curve, what is printed.
+EPOCHS = (1, 10, 25, 50, 75, 100)
 
 
 def main() -> None:
@@ -62,80 +73,99 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=PARTS, help="Measure this only; repeatable.")
     parser.add_argument("--page", action="store_true", help="Measure nothing.")
     parser.add_argument("--quick", action="store_true", help="Few images and rounds, and no page.")
+    trained = ROOT / "artifacts" / "results"
+    parser.add_argument("--trained", type=Path, default=trained, help="Where their training left its history.")
     asked = parser.parse_args()
     kept = KEPT / "quick" if asked.quick else KEPT
     kept.mkdir(parents=True, exist_ok=True)
-    grey, colour = (open_bundle(asked.bundles / name) for name in (GREY, COLOUR))
+    subject = Subject(asked.bundles, asked.trained, kept, quick=asked.quick)
     for part in () if asked.page else asked.part or PARTS:
         print(f"{part} …", file=sys.stderr, flush=True)
-        _keep(kept, {part: _measure(part, grey, colour, kept, quick=asked.quick)}, (grey, colour))
-    figures = _read(kept / "figures.json")
+        _keep(kept, {part: _measure(part, subject)}, list(subject.bundles.values()))
+    figures = read_figures(kept)
     if not asked.quick:
-        figures["pictures"] = write_pictures(PAGE.parent, DATA / "photos", grey, colour)
         write_page(PAGE, figures)
-    print(json.dumps({"benchmark": "denoise", "kept": str(kept / "figures.json"), "parts": sorted(figures)}))
+    print(json.dumps({"benchmark": "denoise", "kept": str(kept / FIGURES_FILE), "parts": sorted(figures)}))
 
 
-def _measure(part: str, grey: Bundle, colour: Bundle, kept: Path, *, quick: bool) -> Any:
-    sets = _sets(grey, colour, kept / "photographs", 2 if quick else None)
+@dataclass
+class Subject:
+    """What is measured, and on what: read once, when it is first asked for."""
+
+    folder: Path
+    trained: Path
+    kept: Path
+    quick: bool
+
+    @cached_property
+    def bundles(self) -> dict[str, Bundle]:
+        return {name: open_bundle(self.folder / name) for name in (GREY, COLOUR)}
+
+    @cached_property
+    def sets(self) -> dict[str, tuple[Bundle, CleanImages]]:
+        """The images, and the bundle that is measured by them."""
+        limit = 2 if self.quick else None
+        photographs = self.kept / "photographs"
+        _write_photographs(photographs)
+        return {
+            "bsd68": (self.bundles[GREY], CleanImages(DATA / "bsd68", "L", limit)),
+            "set12": (self.bundles[GREY], CleanImages(DATA / "set12", "L", limit)),
+            "photographs": (self.bundles[COLOUR], CleanImages(photographs, "RGB", limit)),
+        }
+
+    @cached_property
+    def examples(self) -> dict[str, list[np.ndarray]]:
+        """By bundle, three images, for speed."""
+        return {
+            name: [clean for _, clean in islice(self.sets[images][1].read(), 3)]
+            for name, images in ((GREY, "bsd68"), (COLOUR, "photographs"))
+        }
+
+
+def _measure(part: str, subject: Subject) -> Any:
+    quick, bundles = subject.quick, subject.bundles
     if part == "quality":
         cache = Cache(KEPT / "classical.jsonl")
-        return {name: _quality(bundle, images, cache) for name, (bundle, images) in sets.items()}
+        return {name: _quality(bundle, images, cache) for name, (bundle, images) in subject.sets.items()}
     if part == "auto":
-        return {name: _auto(bundle, images) for name, (bundle, images) in sets.items()}
-    examples = {GREY: _examples(sets["bsd68"][1]), COLOUR: _examples(sets["photographs"][1])}
+        return {name: _auto(bundle, images) for name, (bundle, images) in subject.sets.items()}
+    if part == "jpeg":
+        return _jpeg(subject.sets["photographs"][1])
     if part == "speed":
         rounds = 1 if quick else 5
-        return {bundle.name: measure_speed(bundle, examples[name], rounds) for name, bundle in _named(grey, colour)}
+        return {name: measure_speed(bundle, subject.examples[name], rounds) for name, bundle in bundles.items()}
     if part == "large":
-        millions = (0.25, 0.5) if quick else (1, 4, 12)
+        millions, rounds = ((0.25, 0.5), 1) if quick else ((1, 4, 12), 3)
         return {
-            bundle.name: measure_large(bundle, examples[name][0], millions, 1 if quick else 3)
-            for name, bundle in _named(grey, colour)
+            name: measure_large(bundle, subject.examples[name][0], millions, rounds) for name, bundle in bundles.items()
         }
-    return {bundle.name: measure_memory(bundle, 1 if quick else 12) for _, bundle in _named(grey, colour)}
-
-
-def _named(grey: Bundle, colour: Bundle) -> tuple[tuple[str, Bundle], tuple[str, Bundle]]:
-    return (GREY, grey), (COLOUR, colour)
-
-
-def _sets(grey: Bundle, colour: Bundle, folder: Path, limit: int | None) -> dict[str, tuple[Bundle, CleanImages]]:
-    """What is measured, and by which bundle."""
-    _write_photographs(folder)
-    return {
-        "bsd68": (grey, CleanImages(DATA / "bsd68", "L", limit)),
-        "set12": (grey, CleanImages(DATA / "set12", "L", limit)),
-        "photographs": (colour, CleanImages(folder, "RGB", limit)),
-    }
+    if part == "memory":
+        return {name: measure_memory(bundle, (1,) if quick else (1, 4, 12)) for name, bundle in bundles.items()}
+    if part == "training":
+        return {name: _training(bundle, subject.trained / name) for name, bundle in bundles.items()}
+    return write_pictures(subject.kept if quick else PAGE.parent, DATA / "photos", bundles[GREY], bundles[COLOUR])
 
 
 def _write_photographs(folder: Path) -> None:
-    """The held-out photographs, upright, shrunk, as PNG."""
+    """The held-out photographs, as PNG."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in sorted((DATA / "photos").glob(HELD_OUT)):
-        image = ImageOps.exif_transpose(Image.open(path).convert("RGB"))
-        size = (image.width // SHRINK, image.height // SHRINK)
-        image.resize(size, Image.Resampling.LANCZOS).save(folder / f"{path.stem}.png")
-
-
-def _examples(images: CleanImages) -> list[np.ndarray]:
-    """The first three images, for speed."""
-    return [clean for (_, clean), _ in zip(images.read(), range(3), strict=False)]
+    for path in held_out(DATA / "photos"):
+        shrunk(path, "RGB").save(folder / f"{path.stem}.png")
 
 
 def _quality(bundle: Bundle, images: CleanImages, cache: Cache) -> dict[str, Any]:
-    ours = list(_ours(bundle))
     # One thread: BM3D's sums depend on how many there are, in digits that do not show.
     classical, _ = find_classical(["bm3d", "nlm"], 1)
     rows: list[Row] = []
-    for name, clean in images.read():
-        for sigma in DEFAULT_SIGMAS:
-            noisy = noisy_image(clean, sigma, SEED)
-            rows.append(noisy_row(name, clean, noisy, sigma))
-            rows += [measured(method, name, clean, noisy, sigma) for method in ours]
-            rows += [cache.row(method, name, clean, noisy, sigma) for method in classical]
-        print(f"  {name}", file=sys.stderr, flush=True)
+    with ExitStack() as stack:
+        ours = [stack.enter_context(opened(bundle, name)) for name in methods_of(bundle)]
+        for name, clean in images.read():
+            for sigma in DEFAULT_SIGMAS:
+                noisy = noisy_image(clean, sigma, SEED)
+                rows.append(noisy_row(name, clean, noisy, sigma))
+                rows += [measured(method, name, clean, noisy, sigma) for method in ours]
+                rows += [cache.row(method, name, clean, noisy, sigma) for method in classical]
+            print(f"  {name}", file=sys.stderr, flush=True)
     return {
         "images": len(images.names),
         "megapixels": sum({row.image: row.megapixels for row in rows}.values()),
@@ -144,20 +174,50 @@ def _quality(bundle: Bundle, images: CleanImages, cache: Cache) -> dict[str, Any
     }
 
 
-def _ours(bundle: Bundle) -> Iterator[BundleMethod]:
-    codec = load(bundle, format="onnx")
-    yield BundleMethod(codec, "sigma", name=OURS)
-    yield BundleMethod(codec, "auto", name=AUTO)
-    if any(graph.format == "onnx-int8" for graph in bundle.manifest.graphs):
-        yield BundleMethod(load(bundle, format="onnx-int8"), "sigma", name=INT8)
-
-
 def _auto(bundle: Bundle, images: CleanImages) -> dict[str, Any]:
     assert bundle.manifest.noise is not None
-    sums = AutoSums(FullSize(load(bundle, format="onnx")), bundle.manifest.noise.maximum, SEED)
-    for _, clean in images.read():
-        sums.add(clean)
+    with load(bundle, format="onnx") as codec:
+        sums = AutoSums(FullSize(codec), bundle.manifest.noise.maximum, SEED)
+        for _, clean in images.read():
+            sums.add(clean)
     return asdict(sums.figures())
+
+
+def _jpeg(images: CleanImages) -> dict[str, Any]:
+    """What is estimated of noise that was saved as JPEG, by quality: the median over the images."""
+    found: dict[str, list[float]] = {}
+    for _, clean in images.read():
+        pixels = rounded(noisy_image(clean, JPEG_SIGMA, SEED))
+        for quality in JPEG_QUALITIES:
+            saved = pixels if quality is None else _through_jpeg(pixels, quality)
+            found.setdefault("none" if quality is None else str(quality), []).append(estimated_sigma(saved))
+    medians = {quality: median(values) for quality, values in found.items()}
+    return {"sigma": JPEG_SIGMA, "images": len(images.names), "medians": medians}
+
+
+def _through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """With the chroma halved, as cameras and Pillow do."""
+    saved = BytesIO()
+    Image.fromarray(pixels).save(saved, "JPEG", quality=quality)
+    return np.asarray(Image.open(saved).convert("RGB"))
+
+
+def _training(bundle: Bundle, trained: Path) -> dict[str, Any] | None:
+    """The curve, from the history that training left; None where it is not there, or of other weights."""
+    history = trained / HISTORY_FILE
+    if not history.is_file() or open_bundle(trained).manifest.weights.sha256 != bundle.manifest.weights.sha256:
+        return None
+    epochs = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
+    images = median(round(at["seconds"] * at["images_per_second"]) for at in epochs)
+    batch: int = bundle.manifest.recipe["training"]["batch_size"]
+    return {
+        "epochs": len(epochs),
+        "steps": len(epochs) * round(images / batch),
+        "seconds_an_epoch": median(at["seconds"] for at in epochs),
+        "hours": fmean(at["seconds"] for at in epochs) * len(epochs) / 3600,
+        "best_epoch": max(at["epoch"] for at in epochs if at["best"]),
+        "held_out_loss": {str(at["epoch"]): at["held_out_loss"] for at in epochs if at["epoch"] in EPOCHS},
+    }
 
 
 class Cache:
@@ -186,40 +246,31 @@ class Cache:
 
 def _keep(kept: Path, measured_now: dict[str, Any], bundles: Sequence[Bundle]) -> None:
     """Write what was measured beside what was before, and on what; of other weights nothing stays."""
-    before = _read(kept / "figures.json")
+    before = read_figures(kept)
+    del before["int8"]  # is in a file of its own
     about = {bundle.name: _about(bundle) for bundle in bundles}
     weights = {name: one["weights_sha256"] for name, one in about.items()}
     if {name: one["weights_sha256"] for name, one in before.get("bundles", {}).items()} != weights:
         before = {}
     names = ("aedeploy", "onnxruntime", "numpy", "pillow", "bm3d", "bm4d", "opencv-python-headless", "scipy")
+    here = machine()
     found = {
         "bundles": about,
-        "machine": {"cores": available_cores(), "processor": _processor()},
+        "machine": {"cores": here["cores"], "processor": here["processor"]},
         "packages": {name: version(name) for name in names},
     }
-    write_json(kept / "figures.json", before | measured_now | found)
+    write_json(kept / FIGURES_FILE, before | measured_now | found)
 
 
-def _about(bundle: Bundle) -> dict[str, Any]:
+def _about(bundle: Bundle) -> Mapping[str, Any]:
     manifest = bundle.manifest
     return {
         "weights_sha256": manifest.weights.sha256,
-        "bundle_bytes": sum(path.stat().st_size for path in bundle.path.rglob("*") if path.is_file()),
+        "bundle_bytes": size_of(bundle),
         "graphs": {graph.file.path: graph.file.bytes for graph in manifest.graphs},
         "created": manifest.provenance.created,
         "epochs": manifest.metrics.get("epochs"),
     }
-
-
-def _processor() -> str:
-    """As Linux names it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    return found
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from photographs import shrunk
+from PIL import Image, ImageDraw, ImageFont
 
 from aedeploy.bundle import Bundle
 from aedeploy.evaluation.denoising.classical import find_classical
@@ -77,7 +78,8 @@ def write_pictures(folder: Path, photographs: Path, grey: Bundle, colour: Bundle
 def _picture(
     folder: Path, photographs: Path, shown: Shown, classical: Sequence[Method], ours: Method
 ) -> dict[str, Any]:
-    clean = _shrunk(photographs / "metadata-extractor" / shown.photograph, shown.mode)
+    photograph = shrunk(photographs / "metadata-extractor" / shown.photograph, shown.mode)
+    clean = np.asarray(photograph).reshape(photograph.height, photograph.width, -1)
     noisy = noisy_image(clean, shown.sigma, seed=0)
     nlm, bm3d = classical
     made = {
@@ -93,12 +95,6 @@ def _picture(
     figures = {name: psnr(original, crop) for name, crop in crops.items() if name != "clean"}
     _strip(crops, figures).save(folder / shown.file, optimize=True)
     return {"file": shown.file, "photograph": shown.photograph, "what": shown.what, "sigma": shown.sigma, **figures}
-
-
-def _shrunk(path: Path, mode: str) -> np.ndarray:
-    image = ImageOps.exif_transpose(Image.open(path)).convert(mode)
-    pixels = np.asarray(image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS))
-    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def _strip(crops: dict[str, np.ndarray], figures: dict[str, float]) -> Image.Image:

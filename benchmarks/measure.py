@@ -76,6 +76,15 @@ def ratio(seconds: Seconds, above: str, below: str) -> float:
     return statistics.median(seconds[above]) / statistics.median(seconds[below])
 
 
+def high_water(pid: int) -> int:
+    """Bytes of memory that a process has had at most (VmHWM); 0 where no Linux tells it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
+
+
 def at_most(what: str, value: float, limit: float) -> Target:
     """A target that is met from below."""
     return Target(what=what, value=round(value, 4), target=f"≤ {limit:g}", met=value <= limit)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 from folder_to_latents import train, write_digits
-from measure import Target, at_most, report
+from measure import Target, at_most, high_water, report
 
 COMMAND = Path(sys.executable).with_name("aedeploy")
 MOST_MB = 30.0
@@ -94,15 +94,6 @@ def peak(job: str, folder: Path, bundle: Path, out: Path, processes: str) -> tup
     if process.returncode:
         sys.exit(f"{' '.join(words)} ended with {process.returncode}: {summary}")
     return sum(most.values()) / 2**20, time.perf_counter() - began
-
-
-def high_water(pid: int) -> int:
-    """Bytes that a process has had at most."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return next((1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
 
 
 if __name__ == "__main__":

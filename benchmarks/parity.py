@@ -1,8 +1,8 @@
 """``make parity``: every recipe in every format that can be written here, of either kind of pixels, against PyTorch.
 
-Writes docs/parity.md. The models are those of ``make results``; a recipe that has not been trained there is trained on
-the embedded digits. What is done is kept in artifacts/parity and not done again as long as weights and versions are
-the same.
+Writes docs/parity.md. The models are those that come with the package and those of ``make results``; a recipe that is
+in neither place is trained on the embedded digits. What is done is kept in artifacts/parity and not done again as long
+as weights and versions are the same.
 
     python benchmarks/parity.py [--only RECIPE]…
 """
@@ -23,6 +23,7 @@ from parity_page import write_page
 
 from aedeploy.bundle import Bundle, open_bundle
 from aedeploy.bundle.manifest import Pixels, variant_name
+from aedeploy.bundle.shipped import shipped_path
 from aedeploy.errors import AedeployError
 from aedeploy.export import export_bundle
 from aedeploy.export.run import FORMATS, format_names
@@ -45,26 +46,26 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[])
     asked = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)
-    results: dict[str, dict[str, Any]] = {}
-    for recipe in recipe_names():
-        path = KEPT / f"{recipe}.json"
-        done = json.loads(path.read_text()) if path.is_file() else None
-        if asked.only and recipe not in asked.only:
-            if done is not None:
-                results[recipe] = done
-            continue
+    kept = {name: json.loads(path.read_text()) for name in recipe_names() if (path := _kept(name)).is_file()}
+    for recipe in asked.only or recipe_names():
         bundle = trained(recipe)
         state = {"weights": bundle.manifest.weights.sha256, "packages": {name: _version(name) for name in PACKAGES}}
-        if done is None or done["state"] != state:
+        if kept.get(recipe, {}).get("state") != state:
             print(f"{recipe} …", file=sys.stderr, flush=True)
-            done = {"state": state, **measure(bundle)}
-            path.write_text(json.dumps(done))
-        results[recipe] = done
-        write_page(PAGE, results)
+            kept[recipe] = {"state": state, **measure(bundle)}
+            _kept(recipe).write_text(json.dumps(kept[recipe]))
+        write_page(PAGE, {name: kept[name] for name in recipe_names() if name in kept})
+
+
+def _kept(recipe: str) -> Path:
+    return KEPT / f"{recipe}.json"
 
 
 def trained(recipe: str) -> Bundle:
-    """The bundle of ``make results``, or one that is trained here."""
+    """The one that comes with the package, that of ``make results``, or one that is trained here."""
+    shipped = shipped_path(recipe)
+    if shipped is not None:
+        return open_bundle(shipped)
     if (TRAINED / recipe / "bundle.json").is_file():
         return open_bundle(TRAINED / recipe)
     own = KEPT / "trained" / recipe

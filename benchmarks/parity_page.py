@@ -22,8 +22,8 @@ PyTorch. [parity-method.md](parity-method.md) says how they are made, and what t
     make parity        # repeats it; what is done is kept in artifacts/parity
 
 Measured with {packages}, on a processor with AVX-512 VNNI. The models are those of [results.md](results.md), trained on
-MNIST; each is compared on its own held-out images and on extremes (black, white, constant, checkerboard, noise, latents
-from beyond the data).
+MNIST, and the two [denoisers](denoising.md) that come with the package; each is compared on its own held-out images
+and on extremes (black, white, constant, checkerboard, noise, latents from beyond the data).
 
 {verdict}
 """
@@ -57,14 +57,20 @@ nodes of the autoencoder were left in float32 because they hurt.
 """
 
 
+def _formats(results: Iterable[Result]) -> str:
+    """How many; of recipes that were measured before a format was there, or whose program was not installed, fewer."""
+    numbers = {len({graph["format"] for graph in result["graphs"]}) for result in results}
+    return str(max(numbers)) if len(numbers) == 1 else f"{min(numbers)} or {max(numbers)}"
+
+
 def write_page(path: Path, results: Mapping[str, Result]) -> None:
     """Write the page of what there is so far."""
     graphs = [graph for result in results.values() for graph in result["graphs"]]
     float_formats = sorted({g["format"] for g in graphs} - set(BY_FORMAT))
-    packages = next(iter(results.values()))["state"]["packages"]
+    packages = max((result["state"]["packages"] for result in results.values()), key=len)
     text = INTRODUCTION.format(
         recipes=len(results),
-        formats=len({g["format"] for g in graphs}),
+        formats=_formats(results.values()),
         comparisons=sum(g["comparisons"] for g in graphs),
         packages=", ".join(f"{name} {version}" for name, version in packages.items() if version),
         verdict=_verdict(results),

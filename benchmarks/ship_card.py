@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from denoise_page import machine_line, sections
+from denoise_sections import machine_line, sections
 
 from aedeploy.bundle import Manifest
 from aedeploy.bundle.shipped import COLOUR, GREY
@@ -52,7 +51,7 @@ def kept_section(manifest: Manifest, figures: Mapping[str, Any]) -> str:
     parts = [_FOR.format(other=other), _NOT_FOR, _trained_on(manifest)]
     about = figures.get("bundles", {}).get(manifest.name, {})
     if about.get("weights_sha256") == manifest.weights.sha256:
-        parts += map(_without_links, sections(_of_bundle(figures, manifest.name)))
+        parts += sections(_of_bundle(figures, manifest.name))
         parts.append(f"`docs/denoising.md` says how that was measured. {machine_line(figures)}")
     return "\n\n".join(parts)
 
@@ -70,7 +69,7 @@ def _trained_on(manifest: Manifest) -> str:
     )
 
 
-_BY_BUNDLE = ("speed", "large", "memory")
+_BY_BUNDLE = ("int8", "speed", "large", "memory", "training")
 
 
 def _of_bundle(figures: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -78,9 +77,6 @@ def _of_bundle(figures: Mapping[str, Any], name: str) -> dict[str, Any]:
     kept = dict(figures)
     for part, keys in (("quality", _SETS[name]), ("auto", _SETS[name]), *((p, (name,)) for p in _BY_BUNDLE)):
         kept[part] = {key: value for key, value in figures.get(part, {}).items() if key in keys}
+    if name == GREY:  # it is of colours
+        kept.pop("jpeg", None)
     return kept
-
-
-def _without_links(text: str) -> str:
-    """A page's links to its neighbours lead nowhere from a card."""
-    return re.sub(r"\[[^\]]+\]\(([\w.-]+\.md)[^)]*\)", r"`docs/\1`", text)

@@ -14,12 +14,13 @@ import json
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from photographs import held_out, shrunk
+from PIL import Image
 from ship_card import kept_section
 
 from aedeploy.bundle import Bundle, open_bundle
@@ -28,39 +29,37 @@ from aedeploy.bundle.golden import BATCHES, load_golden, load_samples, save_gold
 from aedeploy.bundle.shipped import shipped_names
 from aedeploy.bundle.store import CHECKPOINT_FILE, GOLDEN_FILE, HISTORY_FILE, PARITY_FILE, record_file
 from aedeploy.errors import AedeployError
+from aedeploy.evaluation.denoising.protocol import DEFAULT_SIGMAS, noisy_image, psnr, rounded
 from aedeploy.export import export_bundle
+from aedeploy.files import write_json
 from aedeploy.parity.verify import verify_bundle
 from aedeploy.runtime.codec import load
 from aedeploy.runtime.full_size import FullSize
 
 ROOT = Path(__file__).resolve().parents[1]
 ARTIFACTS = ROOT / "artifacts"
-FIGURES = ARTIFACTS / "denoising" / "figures.json"
+FIGURES = ARTIFACTS / "denoising"
 
 #: Bytes of a bundle, all files together.
 MOST_BYTES = 2_000_000
 
 #: dB that int8 may cost.
 MOST_COST = 0.1
-SIGMAS = (15.0, 25.0, 50.0)
 
-#: Of the photographs, those that nothing was trained on; shrunk by this, and of each its middle.
-HELD_OUT, SHRINK, MIDDLE = "exif-samples/exif-org__*.jpg", 2, 256
+#: Pixels of a photograph's middle, a side, that this is measured on.
+MIDDLE = 256
+
+#: What benchmarks/denoise.py measured; and, from here, what int8 costs, and whether it is shipped.
+FIGURES_FILE, INT8_FILE = "figures.json", "int8.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shipped:
-    """What became of one of them."""
+class Int8:
+    """What int8 costs, in dB by σ, None where it could not be had; and why it is not shipped, None where it is."""
 
-    bundle: Bundle
-    int8_cost: dict[str, float] | None  # dB by σ; None: it could not be had
-    note: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a program."""
-        return {"bundle": str(self.bundle.path), "bytes": size_of(self.bundle), "int8_cost": self.int8_cost} | {
-            "note": self.note
-        }
+    weights_sha256: str
+    cost: dict[str, float] | None
+    why_not: str | None
 
 
 def main() -> None:
@@ -69,40 +68,46 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ARTIFACTS / "results", help="Where training left them.")
     parser.add_argument("--out", type=Path, default=ARTIFACTS, help="Where they go.")
     parser.add_argument("--photos", type=Path, default=ROOT.parent / "shared" / "data" / "photos")
-    parser.add_argument("--figures", type=Path, default=FIGURES, help="What benchmarks/denoise.py measured.")
+    parser.add_argument("--figures", type=Path, default=FIGURES, help="Where benchmarks/denoise.py keeps its own.")
     parser.add_argument("--cards", action="store_true", help="Write the cards and nothing else.")
     parser.add_argument("names", nargs="*", default=shipped_names())
     asked = parser.parse_args()
-    figures = json.loads(asked.figures.read_text()) if asked.figures.is_file() else {}
-    done = []
+    sizes = {}
     for name in asked.names:
-        if asked.cards:
-            bundle = open_bundle(asked.out / name)
-            write_card(bundle, kept_section(bundle.manifest, figures))
-            shipped = Shipped(bundle=bundle, int8_cost=None, note="its card was written")
-        else:
-            shipped = ship(asked.results / name, asked.out / name, held_out_photographs(asked.photos), figures)
-        check_size(shipped.bundle)
-        done.append(shipped.as_dict())
-        print(f"{name}: {size_of(shipped.bundle):,} bytes; {shipped.note}", file=sys.stderr, flush=True)
-    print(json.dumps({"shipped": done}))
+        if not asked.cards:
+            ship(asked.results / name, asked.out / name, held_out_photographs(asked.photos), asked.figures)
+        bundle = open_bundle(asked.out / name)
+        write_card(bundle, kept_section(bundle.manifest, read_figures(asked.figures)))
+        check_size(bundle)
+        sizes[name] = size_of(bundle)
+        print(f"{name}: {sizes[name]:,} bytes", file=sys.stderr, flush=True)
+    int8 = read_figures(asked.figures)["int8"]
+    print(json.dumps({"bytes": sizes, "int8": {name: int8.get(name) for name in sizes}}))
 
 
-def ship(trained: Path, target: Path, photographs: list[Image.Image], figures: dict[str, Any]) -> Shipped:
+def read_figures(folder: Path) -> dict[str, Any]:
+    """What benchmarks/denoise.py and this have measured so far."""
+    figures, int8 = (
+        json.loads(path.read_text()) if path.is_file() else {} for path in (folder / FIGURES_FILE, folder / INT8_FILE)
+    )
+    return {**figures, "int8": int8}
+
+
+def ship(trained: Path, target: Path, photographs: list[Image.Image], figures: Path) -> None:
     """Export what was trained, and put it in the place of what is shipped now."""
     with tempfile.TemporaryDirectory(prefix=".ship-", dir=target.parent) as folder:
         plain = stripped(open_bundle(trained), Path(folder) / target.name)
         plain = export_bundle(plain, ["onnx"]).bundle
-        both, cost, note = with_int8(plain, Path(folder) / "int8" / target.name, photographs)
+        both, int8 = with_int8(plain, Path(folder) / "int8" / target.name, photographs)
         chosen = both or plain
-        write_card(chosen, kept_section(chosen.manifest, figures))
+        figures.mkdir(parents=True, exist_ok=True)
+        write_json(figures / INT8_FILE, read_figures(figures)["int8"] | {target.name: asdict(int8)})
         check_size(chosen)
         if not verify_bundle(chosen):
             raise SystemExit(f"{target.name} does not verify: {'; '.join(verify_bundle(chosen).failures())}")
         if target.exists():
             target.rename(Path(folder) / "before")
         chosen.path.rename(target)
-    return Shipped(bundle=open_bundle(target), int8_cost=cost, note=note)
 
 
 def stripped(bundle: Bundle, folder: Path) -> Bundle:
@@ -114,24 +119,23 @@ def stripped(bundle: Bundle, folder: Path) -> Bundle:
     return Bundle(folder, bundle.manifest).save(renamed)
 
 
-def with_int8(
-    plain: Bundle, folder: Path, photographs: list[Image.Image]
-) -> tuple[Bundle | None, dict[str, float] | None, str]:
-    """A copy that has int8 as well, where that is worth it; what it costs in dB by σ; and what to say of it."""
+def with_int8(plain: Bundle, folder: Path, photographs: list[Image.Image]) -> tuple[Bundle | None, Int8]:
+    """A copy that has int8 as well, where that is worth it; and what was found."""
+    weights = plain.manifest.weights.sha256
     shutil.copytree(plain.path, folder)
     try:
         both = export_bundle(open_bundle(folder), ["onnx-int8"]).bundle
     except AedeployError as error:
-        return None, None, f"no int8: {error}"
+        return None, Int8(weights_sha256=weights, cost=None, why_not=str(error))
     cost = int8_cost(both, photographs)
-    said = ", ".join(f"{loss:.3f} dB at {sigma}" for sigma, loss in cost.items())
-    if max(cost.values()) > MOST_COST:
-        return None, cost, f"no int8: it costs {said}"
     if size_of(both) > MOST_BYTES:
         both = slimmed(both)
-    if size_of(both) > MOST_BYTES:
-        return None, cost, f"no int8: with it, it has {size_of(both):,} bytes (it costs {said})"
-    return both, cost, f"int8 costs {said}"
+    why_not = None
+    if max(cost.values()) > MOST_COST:
+        why_not = f"more than {MOST_COST} dB"
+    elif size_of(both) > MOST_BYTES:
+        why_not = f"with it the bundle would have {size_of(both):,} bytes, and {MOST_BYTES:,} at most are shipped"
+    return None if why_not else both, Int8(weights_sha256=weights, cost=cost, why_not=why_not)
 
 
 def slimmed(bundle: Bundle) -> Bundle:
@@ -150,33 +154,24 @@ def int8_cost(bundle: Bundle, photographs: list[Image.Image]) -> dict[str, float
     floats, int8 = (FullSize(load(bundle, format=format)) for format in ("onnx", "onnx-int8"))
     mode = bundle.manifest.image.mode
     cost = {}
-    for sigma in SIGMAS:
+    for sigma in DEFAULT_SIGMAS:
         lost = []
         for photograph in photographs:
             clean = np.asarray(photograph.convert(mode)).reshape(photograph.height, photograph.width, -1)
-            draws = np.random.default_rng(0).standard_normal(clean.shape)
-            noisy = ((clean + sigma * draws) / 255).astype(np.float32)
-            lost.append(np.subtract(*(psnr(clean, full.reconstruct(noisy, sigma=sigma)) for full in (floats, int8))))
+            noisy = noisy_image(clean, sigma, seed=0)
+            made = (rounded(full.reconstruct(noisy, sigma=sigma)) for full in (floats, int8))
+            lost.append(np.subtract(*(psnr(clean, output) for output in made)))
         cost[f"{sigma:g}"] = float(np.mean(lost))
     return cost
 
 
-def psnr(clean: np.ndarray, made: np.ndarray) -> float:
-    """In dB, of bytes."""
-    output = np.rint(made.clip(0, 1) * 255)
-    return float(10 * np.log10(255**2 / np.square(clean - output).mean()))
-
-
 def held_out_photographs(folder: Path) -> list[Image.Image]:
-    """The middles of those that nothing was trained on, shrunk."""
+    """The middles of those that nothing was trained on."""
     found = []
-    for path in sorted(folder.glob(HELD_OUT)):
-        image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-        image = image.resize((image.width // SHRINK, image.height // SHRINK), Image.Resampling.LANCZOS)
+    for path in held_out(folder):
+        image = shrunk(path, "RGB")
         left, top = (max(0, (length - MIDDLE) // 2) for length in image.size)
         found.append(image.crop((left, top, min(image.width, left + MIDDLE), min(image.height, top + MIDDLE))))
-    if not found:
-        raise SystemExit(f"There is no {HELD_OUT} in {folder}, which int8 is measured on: name the folder by --photos.")
     return found
 
 

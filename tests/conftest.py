@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recipe_questions import trains_on_patches
 from tiny_photographs import write_photographs
 
 from aedeploy.bundle import Bundle
@@ -120,7 +121,7 @@ class ExportedBundles(dict[str, Bundle]):
 def _usual(name: str) -> _Training:
     from aedeploy.recipes import load_recipe
 
-    if "patches" in load_recipe(name).training:
+    if trains_on_patches(load_recipe(name)):
         return _Training(recipe=name, overrides=["training.patches.count=64"], images="photographs")
     return _Training(recipe=name, overrides=(), images="digits")
 

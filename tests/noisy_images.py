@@ -9,19 +9,26 @@ import numpy as np
 from PIL import Image
 
 
-def noisy(height: int, width: int, channels: int = 1, sigma: float = 20.0, seed: int = 0) -> np.ndarray:
-    """uint8 [H, W, C]: slopes, and noise on them."""
+def slopes(height: int, width: int, channels: int = 1) -> np.ndarray:
+    """float64 [H, W, C] in levels of 255: smooth, each channel its own."""
     ys, xs = np.mgrid[: 1 : height * 1j, : 1 : width * 1j]
-    slopes = np.stack([80 + 60 * ys + 40 * xs + 10 * channel for channel in range(channels)], axis=2)
-    noise = np.random.default_rng(seed).normal(0, sigma, slopes.shape)
-    return np.clip(np.rint(slopes + noise), 0, 255).astype(np.uint8)
+    return np.stack([80 + 60 * ys + 40 * xs + 10 * channel for channel in range(channels)], axis=2)
 
 
-def words(height: int, width: int, sigma: float = 20.0) -> np.ndarray:
+def noisy(
+    height: int, width: int, channels: int = 1, sigma: float = 20.0, seed: int = 0, dtype: Any = np.uint8
+) -> np.ndarray:
+    """[H, W, C] of uint8, uint16 or float32: slopes, and noise on them. Floats, white being 1, are not clipped."""
+    values = slopes(height, width, channels) + np.random.default_rng(seed).normal(0, sigma, (height, width, channels))
+    if dtype == np.float32:
+        return (values / 255).astype(np.float32)
+    white = np.iinfo(dtype).max
+    return np.clip(np.rint(values * (white / 255)), 0, white).astype(dtype)
+
+
+def words(height: int, width: int) -> np.ndarray:
     """uint16 [H, W, 1], as :func:`noisy` but not rounded to bytes."""
-    ys, xs = np.mgrid[: 1 : height * 1j, : 1 : width * 1j]
-    noise = np.random.default_rng(0).normal(0, sigma, (height, width))
-    return np.clip(np.rint((80 + 60 * ys + 40 * xs + noise) * 257), 0, 65535).astype(np.uint16)[:, :, None]
+    return noisy(height, width, dtype=np.uint16)
 
 
 def write(path: Path, pixels: np.ndarray, **options: Any) -> np.ndarray:

@@ -9,50 +9,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from random_bundle import write_random_bundle
 
-from aedeploy.bundle import SCHEMA_VERSION, Bundle, Manifest, open_bundle
-from aedeploy.bundle.store import GOLDEN_FILE, WEIGHTS_FILE, record_file, write_manifest
-from aedeploy.models.build import build_model
-from aedeploy.models.store import provenance, write_model_files
+from aedeploy.bundle import Bundle
 from aedeploy.recipes import load_recipe
 
 #: Height and width, in training and of the samples; a multiple of 4, by which the model's are.
 SIZE = 24
 
+#: What makes the recipe ``denoiser-gray`` small.
+SMALL = (
+    "model.latent_dim=12",
+    "model.backbone.channels=[8]",
+    "model.backbone.blocks=[1, 1]",
+    "model.backbone.up_blocks=[1]",
+)
+
 
 def write_small_denoiser(path: Path, *, skips: bool = True, channels: int = 1) -> Bundle:
     """Write a bundle without graphs into the new folder ``path``, and open it."""
-    recipe = load_recipe(
-        "denoiser-gray",
-        overrides=(
-            "model.latent_dim=12",
-            "model.backbone.channels=[8]",
-            "model.backbone.blocks=[1, 1]",
-            "model.backbone.up_blocks=[1]",
-            f"model.backbone.skips={str(skips).lower()}",
-        ),
-    )
-    torch.manual_seed(0)
-    built = build_model(recipe.model, (channels, SIZE, SIZE))
-    built.module.eval()
-    path.mkdir(parents=True)
-    write_model_files(path, built, _photographs(channels))
-    write_manifest(
-        path,
-        Manifest(
-            schema_version=SCHEMA_VERSION,
-            name=path.name,
-            recipe=recipe.as_dict(),
-            image=built.image,
-            latent=built.latent,
-            noise=built.noise,
-            weights=record_file(path, WEIGHTS_FILE),
-            golden=record_file(path, GOLDEN_FILE),
-            metrics={},
-            provenance=provenance(release="0", device="cpu", seed=0, data=None),
-        ),
-    )
-    return open_bundle(path)
+    recipe = load_recipe("denoiser-gray", overrides=(*SMALL, f"model.backbone.skips={str(skips).lower()}"))
+    return write_random_bundle(path, recipe, _photographs(channels))
 
 
 def _photographs(channels: int) -> torch.Tensor:

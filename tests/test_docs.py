@@ -13,6 +13,7 @@ import typer
 from jsonschema import Draft202012Validator
 from tiny_bundle import write_tiny_bundle
 
+from aedeploy.bundle.shipped import shipped_bundle, shipped_names
 from aedeploy.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,6 +108,19 @@ def test_the_published_schema_takes_a_real_manifest_and_no_other_key(tmp_path: P
     manifest = json.loads((bundle.path / "bundle.json").read_text(encoding="utf-8"))
     assert list(validator.iter_errors(manifest)) == []
     assert not validator.is_valid({**manifest, "extra": 1})
+
+
+def test_the_page_of_denoising_is_of_the_weights_that_are_shipped() -> None:
+    page = (ROOT / "docs" / "denoising.md").read_text(encoding="utf-8")
+    for name in shipped_names():
+        assert shipped_bundle(name).manifest.weights.sha256[:12] in page, name
+
+
+def test_the_page_of_denoising_links_every_picture_of_it() -> None:
+    page = (ROOT / "docs" / "denoising.md").read_text(encoding="utf-8")
+    pictures = {path.name for path in (ROOT / "docs").glob("denoising-*.png")}
+    assert pictures
+    assert {name for name in pictures if f"]({name})" not in page} == set()
 
 
 def test_no_tracked_page_names_a_path_of_the_machine_that_wrote_it() -> None:

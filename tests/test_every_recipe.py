@@ -10,6 +10,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from PIL import Image
+from recipe_questions import trains_on_patches
 from tiny_photographs import write_photographs
 
 from aedeploy.bundle import Bundle, open_bundle
@@ -110,7 +111,7 @@ def test_every_format_that_can_be_written_here_is_proven(
 @pytest.mark.parametrize("name", recipe_names())
 def test_its_defaults_take_small_colour_images_too(name: str, colour_images: Path, tmp_path: Path) -> None:
     overrides, data = ["training.epochs=1", "training.batch_size=18"], colour_images
-    if "patches" in load_recipe(name).training:
+    if trains_on_patches(load_recipe(name)):
         overrides, data = [*overrides, "training.patches.count=40"], write_photographs(tmp_path / "photographs")
     config = TrainConfig(
         recipe=load_recipe(name, overrides),

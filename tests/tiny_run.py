@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from recipe_questions import trains_on_patches
+
 from aedeploy.errors import ConfigError
 from aedeploy.models.build import resolve_model
 from aedeploy.recipes import Recipe, load_recipe
@@ -32,7 +34,7 @@ TINY_PATCHES = [
 
 def tiny_recipe(variant: str = "mlp-32", *overrides: str) -> Recipe:
     """A recipe of the folder, made small; where its latent cannot be, it keeps its own."""
-    if "patches" in load_recipe(variant).training:
+    if trains_on_patches(load_recipe(variant)):
         overrides = (*TINY_PATCHES, *overrides)
     recipe = load_recipe(variant, [*TINY, *overrides])
     try:

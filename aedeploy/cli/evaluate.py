@@ -141,7 +141,7 @@ def evaluate(
             shown = counted(len(images.test), "image")
             output.note(f"Measuring {found.path} by {codec.backend} on {images.name}: {shown} ({images.part})…")
             result = _measured(codec, images, output, sigmas=sigmas, pca=not no_pca, seed=seed)
-            failed = _told(result, len(images.test), output)
+            failed = _said(result, len(images.test), output)
     if failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -184,7 +184,7 @@ def _measured(
     raise AssertionError  # a generator that did not raise has ended with it
 
 
-def _told(result: Evaluation, images: int, output: Output) -> bool:
+def _said(result: Evaluation, images: int, output: Output) -> bool:
     """Say what was measured; whether files failed."""
     from aedeploy.cli.evaluation_tables import evaluation_tables, failure_lines
 

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aedeploy.cli.interrupts import interrupts_wait
+
 
 @contextmanager
 def large_imports() -> Iterator[None]:
@@ -17,10 +19,13 @@ def large_imports() -> Iterator[None]:
 
     Triton, which torch._dynamo imports, complains at the end of a process of whatever of it the collector left alone,
     in a dozen lines: once it is there, nothing more is left alone.
+
+    Ctrl-C meanwhile is a KeyboardInterrupt at the end of them.
     """
     gc.disable()
     try:
-        yield
+        with interrupts_wait():
+            yield
     finally:
         if "triton" not in sys.modules:
             gc.freeze()

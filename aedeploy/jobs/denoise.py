@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from aedeploy.images.pixels import to_floats
+from aedeploy.images.strength import mixed
 from aedeploy.jobs import reconstruct
 from aedeploy.jobs.chunk import Row
 from aedeploy.jobs.opening import open_codec
@@ -37,7 +38,7 @@ class Work(reconstruct.Work):
 
     def _finished(self, rows: Sequence[Row], pixels: np.ndarray, made: np.ndarray) -> Iterator[np.ndarray]:
         if self._denoising.strength < 1.0:
-            made = blended(pixels, made, self._denoising.strength)
+            made = mixed(pixels, made, self._denoising.strength)
         after = self._images(rows, made)
         return self._strips(rows, pixels, after) if self._denoising.compare else after
 
@@ -47,15 +48,3 @@ class Work(reconstruct.Work):
             if row.alpha is not None:
                 row.alpha = np.concatenate([row.alpha, row.alpha], axis=1)
             yield np.concatenate(halves, axis=1)
-
-
-def blended(pixels: np.ndarray, made: np.ndarray, strength: float) -> np.ndarray:
-    """``strength`` of what a graph gave and the rest of what it was given, as float32 [rows, C, H, W] in [0, 1].
-
-    ``pixels`` are uint8 or uint16 [rows, H, W, C]; ``made`` is float32 [rows, C, H, W], or uint8 [rows, H, W, C] of a
-    graph that rounds by itself.
-    """
-    rest = to_floats(pixels)
-    rest *= np.float32(1.0 - strength)
-    rest += np.float32(strength) * (to_floats(made) if made.dtype == np.uint8 else made)
-    return rest

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from aedeploy.bundle.manifest import Role
-from aedeploy.images.noise_level import estimated_sigma
 from aedeploy.images.pixels import to_floats
 from aedeploy.jobs.chunk import Row
 from aedeploy.runtime.codec import Codec
 from aedeploy.runtime.runner import Arrays
+from aedeploy.runtime.told import of_image
 
 #: uint8 or uint16, [H, W, C] each, or [N, H, W, C].
 Images = Sequence[np.ndarray] | np.ndarray
@@ -26,7 +26,7 @@ def tell_noise(codec: Codec, rows: Sequence[Row], images: Images, sigma: float |
     if noise is None:
         return
     for row, image in zip(rows, images, strict=True):
-        row.sigma = min(estimated_sigma(image), noise.maximum) if sigma is None else sigma
+        row.sigma = of_image(noise, image) if sigma is None else sigma
         row.notes["aedeploy.sigma"] = f"{row.sigma:.1f}, estimated" if sigma is None else f"{row.sigma:g}"
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from aedeploy.bundle import AnySize
 from aedeploy.errors import BackendError, ConfigError, ImageError
-from aedeploy.images.noise import blended
 from aedeploy.images.pixels import to_floats
+from aedeploy.images.strength import blended
 from aedeploy.images.tiles import Span, Tiling, blend, tiles
 from aedeploy.runtime.codec import Codec
 from aedeploy.runtime.memory import available_memory

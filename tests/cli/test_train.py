@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +36,23 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+_started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _none_is_left() -> Iterator[None]:
+    """Of a test that failed a training would go on beside all tests that follow."""
+    yield
+    while _started:
+        left = _started.pop()
+        left.kill()
+        left.wait()
+
+
 def process(*arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "aedeploy", "train", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    _started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    return _started[-1]
 
 
 def process_killed_at(event: str, path: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -260,7 +260,7 @@ def test_what_cannot_be_measured_is_said(grey: Codec, photos: Path, tmp_path: Pa
         evaluate_denoising(grey, tmp_path / "empty")
 
 
-def test_an_output_that_is_not_finite_is_no_figure(grey: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_output_that_is_not_finite_is_no_figure(grey: Codec) -> None:
     method = BundleMethod(grey, "sigma")
     noisy = np.full((8, 8, 1), np.nan, np.float32)
     with pytest.raises(BackendError, match="NaN or infinity"):

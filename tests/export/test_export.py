@@ -17,9 +17,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from recipe_questions import roles_in
 
 from aedeploy.bundle import Bundle, open_bundle
-from aedeploy.bundle.manifest import Role
+from aedeploy.bundle.manifest import ROLES, Role
 from aedeploy.bundle.store import changing
 from aedeploy.errors import BundleError, ConfigError, ExportError, UnknownNameError
 from aedeploy.export import export_bundle, onnx_graph
@@ -38,7 +39,6 @@ from aedeploy.training.data.source import DataRequest
 from aedeploy.training.events import Ended
 from aedeploy.training.run import train
 
-ROLES = ("encoder", "decoder", "autoencoder")
 _NO_METADATA: dict[Role, dict[str, str]] = {"encoder": {}, "decoder": {}, "autoencoder": {}}
 
 
@@ -60,12 +60,8 @@ def own_exported(exported_bundles: dict[str, Bundle], tmp_path: Path) -> Bundle:
     return open_bundle(shutil.copytree(exported_bundles["mlp-32"].path, tmp_path / "own"))
 
 
-def roles(bundle: Bundle) -> tuple[str, ...]:
-    return ROLES if bundle.manifest.latent else ("autoencoder",)
-
-
 def test_every_graph_is_there_and_passed(exported: Bundle) -> None:
-    wanted = {(format, role) for format in ("onnx", "torchscript") for role in roles(exported)}
+    wanted = {(format, role) for format in ("onnx", "torchscript") for role in roles_in(exported)}
     assert {(g.format, g.role) for g in exported.manifest.graphs} == wanted
     assert {g.parity for g in exported.manifest.graphs} == {"passed"}
     assert verify_bundle(exported)
@@ -95,7 +91,7 @@ def test_nothing_is_left_behind_by_the_export(exported: Bundle) -> None:
 
 
 def test_onnx_is_one_file_that_explains_itself(exported: Bundle) -> None:
-    for role in roles(exported):
+    for role in roles_in(exported):
         record = exported.graph(role, "onnx")
         model = onnx.load(exported.file(record.file), load_external_data=False)
         assert not any(tensor.external_data for tensor in model.graph.initializer)
@@ -111,14 +107,14 @@ def test_onnx_is_one_file_that_explains_itself(exported: Bundle) -> None:
 
 
 def test_onnx_has_no_random_or_training_node(exported: Bundle) -> None:
-    for role in roles(exported):
+    for role in roles_in(exported):
         model = onnx.load(exported.file(exported.graph(role, "onnx").file))
         kinds = {node.op_type for node in model.graph.node}
         assert kinds.isdisjoint({"RandomNormal", "RandomNormalLike", "RandomUniformLike", "Dropout", "Bernoulli"})
 
 
 def test_torchscript_carries_the_same_metadata(exported: Bundle) -> None:
-    role = roles(exported)[0]
+    role = roles_in(exported)[0]
     path = exported.file(exported.graph(role, "torchscript").file)
     with zipfile.ZipFile(path) as archive:
         metadata = json.loads(archive.read(f"graph/extra/{METADATA_FILE}"))

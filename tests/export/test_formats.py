@@ -50,17 +50,27 @@ def format(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module", params=BUNDLES)
-def in_every_format(
-    request: pytest.FixtureRequest, trained_bundles: dict[str, Bundle], tmp_path_factory: pytest.TempPathFactory
-) -> Bundle:
-    """A bundle exported in every format that can be written here, with either kind of pixels."""
-    path = tmp_path_factory.mktemp("formats") / request.param
-    bundle = open_bundle(shutil.copytree(trained_bundles[request.param].path, path))
-    writable = [name for name in format_names() if not missing(name)]
-    for pixels in PIXELS:
-        bundle = export_bundle(bundle, writable, pixels=pixels, parity=False).bundle
-    return bundle
+@pytest.fixture(scope="module")
+def all_in_every_format(
+    trained_bundles: dict[str, Bundle], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Bundle]:
+    """Bundles exported in every format that can be written here, with either kind of pixels."""
+    # Once for all: of a fixture with parameters pytest would make each anew for every format.
+    made = {}
+    for name in BUNDLES:
+        path = tmp_path_factory.mktemp("formats") / name
+        bundle = open_bundle(shutil.copytree(trained_bundles[name].path, path))
+        writable = [format for format in format_names() if not missing(format)]
+        for pixels in PIXELS:
+            bundle = export_bundle(bundle, writable, pixels=pixels, parity=False).bundle
+        made[name] = bundle
+    return made
+
+
+@pytest.fixture(params=BUNDLES)
+def in_every_format(request: pytest.FixtureRequest, all_in_every_format: dict[str, Bundle]) -> Bundle:
+    """One of them."""
+    return all_in_every_format[request.param]
 
 
 @pytest.fixture(params=PIXELS)

@@ -12,6 +12,7 @@ import onnx
 import pytest
 import torch
 from onnx import helper, numpy_helper
+from recipe_questions import roles_in
 from small_denoiser import SIZE, write_small_denoiser
 from torch import Tensor, nn
 from typer.testing import CliRunner
@@ -55,12 +56,8 @@ def whole(tmp_path: Path) -> Bundle:
     return write_small_denoiser(tmp_path / "whole")
 
 
-def roles(bundle: Bundle) -> tuple[str, ...]:
-    return ROLES if bundle.manifest.latent else ("autoencoder",)
-
-
 def test_every_graph_takes_what_the_manifest_says(exported: Bundle) -> None:
-    wanted = {(format, pixels, role) for format in WRITTEN for pixels in PIXELS for role in roles(exported)}
+    wanted = {(format, pixels, role) for format in WRITTEN for pixels in PIXELS for role in roles_in(exported)}
     assert {(g.format, g.pixels, g.role) for g in exported.manifest.graphs} == wanted
     for graph in exported.manifest.graphs:
         names = [spec.name for spec in graph.inputs]
@@ -164,7 +161,7 @@ def test_a_colour_model_and_the_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pixels", PIXELS)
 def test_in_sound_graphs_the_search_for_a_node_finds_none(exported: Bundle, pixels: Pixels) -> None:
     for format in [name for name in BISECTED if name in WRITTEN]:
-        for role in roles(exported):
+        for role in roles_in(exported):
             found = bisect(exported, exported.graph(role, format, pixels))
             assert found.first is None, found.reason
             assert found.compared >= 4

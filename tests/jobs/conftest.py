@@ -1,4 +1,4 @@
-"""What the tests of jobs share: a tiny bundle, a folder of small images, and a job from request to summary."""
+"""What the tests of jobs share: tiny bundles, a folder of small images, and a job from request to summary."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tiny_bundle import write_tiny_bundle
+from tiny_denoiser import write_tiny_denoiser
 
 from aedeploy.bundle import Bundle
 from aedeploy.jobs.plan import plan_job
@@ -22,6 +23,18 @@ RunJob = Callable[..., Summary]
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
     return write_tiny_bundle(tmp_path / "tiny")
+
+
+@pytest.fixture
+def grey(tmp_path: Path) -> Bundle:
+    """A denoiser of grey images."""
+    return write_tiny_denoiser(tmp_path / "grey")
+
+
+@pytest.fixture
+def colour(tmp_path: Path) -> Bundle:
+    """A denoiser of images in colours."""
+    return write_tiny_denoiser(tmp_path / "colour", mode="RGB")
 
 
 @pytest.fixture

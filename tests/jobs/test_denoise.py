@@ -25,16 +25,6 @@ Denoise = Callable[..., Path]
 
 
 @pytest.fixture
-def grey(tmp_path: Path) -> Bundle:
-    return write_tiny_denoiser(tmp_path / "grey")
-
-
-@pytest.fixture
-def colour(tmp_path: Path) -> Bundle:
-    return write_tiny_denoiser(tmp_path / "colour", mode="RGB")
-
-
-@pytest.fixture
 def denoise(run: RunJob, grey: Bundle, tmp_path: Path) -> Denoise:
     """Run the job by the grey model, or by another; all inputs must come out. Returns the output folder."""
 

@@ -21,16 +21,6 @@ from aedeploy.jobs.run import Summary
 RunJob = Callable[..., Summary]
 
 
-@pytest.fixture
-def grey(tmp_path: Path) -> Bundle:
-    return write_tiny_denoiser(tmp_path / "grey")
-
-
-@pytest.fixture
-def colour(tmp_path: Path) -> Bundle:
-    return write_tiny_denoiser(tmp_path / "colour", mode="RGB")
-
-
 def test_grey_and_coloured_images_go_through_a_model_each(
     run: RunJob, grey: Bundle, colour: Bundle, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 import torch
+from recipe_questions import grey_shape
 from torch import Tensor
 
 from aedeploy.bundle import TensorSpec
@@ -16,9 +17,7 @@ from aedeploy.models.contract import graph_specs, roles_of
 from aedeploy.recipes import load_recipe, recipe_names
 from aedeploy.runtime.runner import check_inputs
 
-GREY, COLOUR = (1, 28, 28), (3, 64, 64)
-#: Of a recipe that halves the size three times.
-GREY_OF_EIGHTS = (1, 32, 24)
+COLOUR = (3, 64, 64)
 DTYPES = {"float32": torch.float32, "int64": torch.int64, "uint8": torch.uint8}
 
 
@@ -31,10 +30,6 @@ def built(request: pytest.FixtureRequest) -> BuiltModel:
     result = build_model(load_recipe(name).model, shape, statistics)
     result.module.eval()
     return result
-
-
-def grey_shape(name: str) -> tuple[int, int, int]:
-    return GREY_OF_EIGHTS if load_recipe(name).model["backbone"]["name"] == "denoiser" else GREY
 
 
 def random_images(built: BuiltModel, batch: int) -> Tensor:
@@ -191,5 +186,5 @@ PARAMETERS = {
 
 @pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items())
 def test_parameter_counts(name: str, parameters: int) -> None:
-    module = build_model(load_recipe(name).model, GREY).module
+    module = build_model(load_recipe(name).model, (1, 28, 28)).module
     assert sum(weight.numel() for weight in module.parameters()) == parameters

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from noisy_images import noisy, slopes
 from PIL import Image
 from tiny_bundle import write_tiny_bundle
 
@@ -25,21 +26,6 @@ def colour() -> Codec:
     return load("denoiser-color")
 
 
-def slope(height: int, width: int, channels: int) -> np.ndarray:
-    """float64 [H, W, C] in [0, 1]: smooth, each channel its own."""
-    rows, columns = np.linspace(0.2, 0.5, height)[:, None], np.linspace(0.0, 0.3, width)
-    return np.stack([rows + columns + 0.04 * channel for channel in range(channels)], axis=2)
-
-
-def noisy(height: int, width: int, channels: int, sigma: float = 25.0, dtype: Any = np.uint8) -> np.ndarray:
-    clean = slope(height, width, channels)
-    values = clean + sigma / 255 * np.random.default_rng(0).standard_normal(clean.shape)
-    if dtype == np.float32:
-        return values.astype(np.float32)
-    white = np.iinfo(dtype).max
-    return np.rint(values.clip(0, 1) * white).astype(dtype)
-
-
 def decibels(image: np.ndarray, clean: np.ndarray) -> float:
     white = 1.0 if image.dtype == np.float32 else np.iinfo(image.dtype).max
     return float(-10 * np.log10(np.mean((image / white - clean) ** 2)))
@@ -50,11 +36,11 @@ def decibels(image: np.ndarray, clean: np.ndarray) -> float:
 def test_it_comes_back_clean_at_its_size_and_in_its_dtype(
     name: str, channels: int, dtype: Any, request: pytest.FixtureRequest
 ) -> None:
-    image = noisy(101, 75, channels, dtype=dtype)
+    image = noisy(101, 75, channels, sigma=25, dtype=dtype)
     before = image.copy()
     made = request.getfixturevalue(name).denoise_image(image)
     assert (made.dtype, made.shape) == (image.dtype, image.shape)
-    clean = slope(101, 75, channels)
+    clean = slopes(101, 75, channels) / 255
     assert decibels(made, clean) > decibels(image, clean) + 6
     assert (image == before).all()
 
@@ -97,7 +83,7 @@ def test_strength_mixes_what_the_model_gives_with_the_image(colour: Codec) -> No
 
 
 def test_what_sigma_says_is_done_and_otherwise_it_is_estimated(grey: Codec) -> None:
-    image = noisy(80, 80, 1)
+    image = noisy(80, 80, 1, sigma=25)
     told = {sigma: grey.denoise_image(image, sigma=sigma) for sigma in (0.0, 25.0, 50.0)}
     assert np.abs(told[0.0].astype(int) - image).mean() < np.abs(told[25.0].astype(int) - image).mean()
     assert (told[25.0] != told[50.0]).any()

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from noisy_images import noisy
+from small_denoiser import SMALL
 from tiny_bundle import write_tiny_bundle
 
 from aedeploy.bundle import Bundle
@@ -18,25 +20,20 @@ from aedeploy.runtime.codec import Codec, auto_batch_size, load
 
 Make = Callable[..., Bundle]
 
-SMALL = ("model.latent_dim=8", "model.backbone.channels=[8, 8]", "model.backbone.blocks=[1, 1, 1]")
-
 
 @pytest.fixture
 def codec(bundles: Make) -> Codec:
     return load(bundles("denoiser-gray", overrides=SMALL))
 
 
-def noisy(count: int, sigma: float = 20.0) -> np.ndarray:
-    """uint8 [N, 32, 32, 1]: slopes under noise."""
-    random = np.random.default_rng(count)
-    slope = np.linspace(60, 190, 32)[:, None] + np.linspace(0, 20, 32)
-    values = slope[..., None] + sigma * random.standard_normal((count, 32, 32, 1))
-    return np.rint(values.clip(0, 255)).astype(np.uint8)
+def noisy_batch(count: int, sigma: float = 20.0) -> np.ndarray:
+    """uint8 [N, 32, 32, 1], of different noise."""
+    return np.stack([noisy(32, 32, sigma=sigma, seed=seed) for seed in range(count)])
 
 
 def test_each_image_is_told_its_own_in_whatever_batch_it_is(codec: Codec) -> None:
     size = auto_batch_size(codec.geometry)
-    images = noisy(2 * size + 3)
+    images = noisy_batch(2 * size + 3)
     levels = np.linspace(0, 55, len(images))
     together = codec.denoise(images, sigma=levels)
     for at in (0, size - 1, size, 2 * size + 2):
@@ -46,7 +43,7 @@ def test_each_image_is_told_its_own_in_whatever_batch_it_is(codec: Codec) -> Non
 
 
 def test_without_a_number_each_is_estimated(codec: Codec) -> None:
-    images = np.concatenate([noisy(2, 10.0), noisy(2, 40.0)])
+    images = np.concatenate([noisy_batch(2, 10.0), noisy_batch(2, 40.0)])
     levels = [estimated_sigma(image) for image in images]
     assert (codec.denoise(images) == codec.denoise(images, sigma=levels)).all()
 
@@ -78,11 +75,11 @@ def test_of_no_images_there_is_nothing_to_tell(codec: Codec) -> None:
 )
 def test_what_is_no_such_level_is_refused(codec: Codec, sigma: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        codec.denoise(noisy(3), sigma=sigma)
+        codec.denoise(noisy_batch(3), sigma=sigma)
 
 
 def test_one_call_of_a_graph_takes_one_for_each_image_too(codec: Codec) -> None:
-    values = to_floats(noisy(3))
+    values = to_floats(noisy_batch(3))
     told = codec.run("autoencoder", values, sigma=np.array([5.0, 20.0, 50.0], np.float32))["reconstruction"]
     for at, level in enumerate((5.0, 20.0, 50.0)):
         alone = codec.run("autoencoder", values[at : at + 1], sigma=level)["reconstruction"]
@@ -102,7 +99,7 @@ def test_a_model_that_is_told_nothing_takes_no_level(tmp_path: Path) -> None:
 def test_graphs_of_bytes_are_told_in_the_same_unit(bundles: Make) -> None:
     floats = load(bundles("denoiser-gray", overrides=SMALL))
     in_bytes = load(bundles("denoiser-gray", overrides=SMALL, pixels="uint8"))
-    images = noisy(3)
+    images = noisy_batch(3)
     for sigma in (None, 0.0, 30.0, [5.0, 20.0, 50.0]):
         given, expected = (codec.denoise(images, sigma=sigma).astype(int) for codec in (in_bytes, floats))
         assert np.abs(given - expected).max() <= 1
@@ -111,7 +108,7 @@ def test_graphs_of_bytes_are_told_in_the_same_unit(bundles: Make) -> None:
 def test_an_encoder_is_told_as_well(bundles: Make) -> None:
     overrides = (*SMALL, "model.backbone.skips=false")
     codec = load(bundles("denoiser-gray", overrides=overrides))
-    images = noisy(4)
+    images = noisy_batch(4)
     latents = codec.encode(images, sigma=[5.0, 10.0, 20.0, 50.0])
     assert not np.allclose(latents, codec.encode(images, sigma=50.0))
     whole = codec.reconstruct(images, sigma=[5.0, 10.0, 20.0, 50.0])

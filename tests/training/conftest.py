@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from recipe_questions import trains_on_patches
 from tiny_photographs import write_photographs
 from tiny_run import Configure, tiny_recipe
 
@@ -49,7 +50,7 @@ def configure(tiny_data: Path, tiny_photographs: Path, tmp_path: Path) -> Config
 
     def make(*overrides: str, variant: str = "mlp-32", **fields: Any) -> TrainConfig:
         recipe = tiny_recipe(variant, *overrides)
-        data = tiny_photographs if "patches" in recipe.training else tiny_data
+        data = tiny_photographs if trains_on_patches(recipe) else tiny_data
         fields = {"out": tmp_path / "run", "data": DataRequest(data=str(data)), "tick_seconds": 0.0} | fields
         return TrainConfig(recipe=recipe, device="cpu", **fields)
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from tiny_photographs import write_photographs
-from tiny_run import Configure
+from tiny_run import Configure, tiny_recipe
 
 from aedeploy.errors import ConfigError, NothingToDoError, TrainingError
 from aedeploy.training.config import TrainConfig
@@ -257,15 +257,27 @@ def test_a_run_on_patches_says_what_of_and_records_it(configure: Configure) -> N
     assert data.preparation is not None
 
 
+@pytest.fixture(scope="module")
+def whole(tiny_photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """What a run that was never stopped went by."""
+    config = TrainConfig(
+        recipe=tiny_recipe("denoiser-color"),
+        data=DataRequest(data=str(tiny_photographs)),
+        out=tmp_path_factory.mktemp("whole") / "run",
+        device="cpu",
+        tick_seconds=0.0,
+    )
+    run(config)
+    return config
+
+
 @pytest.mark.parametrize("stop_after", [2, 6, 12])
-def test_stopped_and_resumed_is_as_if_never_stopped(configure: Configure, tmp_path: Path, stop_after: int) -> None:
-    whole = configure(variant="denoiser-color", out=tmp_path / "whole")
-    run(whole)
+def test_stopped_and_resumed_is_as_if_never_stopped(whole: TrainConfig, tmp_path: Path, stop_after: int) -> None:
     pieces = dataclasses.replace(whole, out=tmp_path / "pieces")
     run(pieces, stop_after=stop_after)
     run(dataclasses.replace(pieces, resume=True))
     for name in ("weights", "checkpoint"):
-        one, other = (load_file(tmp_path / folder / f"{name}.safetensors") for folder in ("whole", "pieces"))
+        one, other = (load_file(config.out / f"{name}.safetensors") for config in (whole, pieces))
         assert one.keys() == other.keys()
         assert [key for key in one if not torch.equal(one[key], other[key])] == []
 

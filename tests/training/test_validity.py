@@ -4,17 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from recipe_questions import grey_shape
 
 from aedeploy.errors import BackendError, ConfigError, UnknownNameError
 from aedeploy.models.build import build_model
 from aedeploy.recipes import load_recipe, recipe_names
 from aedeploy.training.memory import size_of_weights
 from aedeploy.training.validity import check_batches, check_model_fits, check_recipe, choose_device, codebook_note
-
-
-def grey_shape(name: str) -> tuple[int, int, int]:
-    """Of digits, or where the size must be a multiple of 8, nearly."""
-    return (1, 32, 32) if load_recipe(name).model["backbone"]["name"] == "denoiser" else (1, 28, 28)
 
 
 @pytest.mark.parametrize("name", recipe_names())

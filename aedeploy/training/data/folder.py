@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
@@ -112,11 +112,7 @@ def folder_source(name: str, folder: Path, request: DataRequest) -> Source:
     Raises:
         NothingToDoError: there is no image in it.
     """
-    listing = list_images(folder)
-    excluded = any_of(request.exclude)
-    paths = tuple(listing.root / image for image in listing.images if excluded is None or not excluded.fullmatch(image))
-    if not paths:
-        raise NothingToDoError(f"--exclude leaves none of the {len(listing.images)} images in {folder}.")
+    paths = tuple(folder / name for name in images_in(folder, request.exclude))
     mode, (height, width), notes = _choose(paths, request)
     geometry = Geometry(mode=mode, height=height, width=width)
     files = ImageFiles(paths=paths, geometry=geometry, workers=request.workers or available_cores())
@@ -126,6 +122,20 @@ def folder_source(name: str, folder: Path, request: DataRequest) -> Source:
         load=lambda: _load(name, folder, files, request),
         notes=notes,
     )
+
+
+def images_in(folder: Path, exclude: Sequence[str]) -> tuple[str, ...]:
+    """The names of a folder's images, but for those that a pattern of ``exclude`` names.
+
+    Raises:
+        NothingToDoError: there is none.
+    """
+    found = list_images(folder).images
+    excluded = any_of(exclude)
+    names = tuple(name for name in found if excluded is None or not excluded.fullmatch(name))
+    if not names:
+        raise NothingToDoError(f"--exclude leaves none of the {len(found)} images in {folder}.")
+    return names
 
 
 def in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:

@@ -23,11 +23,9 @@ from aedeploy.data.digest import PixelDigest
 from aedeploy.data.split import held_out_count, held_out_indices, split_rule
 from aedeploy.errors import ConfigError, ImageError, NothingToDoError, TrainingError
 from aedeploy.images.colour import Mode
-from aedeploy.images.folder import list_images
-from aedeploy.images.globs import any_of
 from aedeploy.images.read import quiet_pillow, read_image
 from aedeploy.runtime.cores import available_cores
-from aedeploy.training.data.folder import in_order, listed
+from aedeploy.training.data.folder import images_in, in_order, listed
 from aedeploy.training.data.source import Data, DataRequest, Source, data_name
 from aedeploy.training.memory import available_memory, gibibytes
 
@@ -109,14 +107,10 @@ def patch_source(config: PatchConfig, request: DataRequest) -> Source:
         raise ConfigError(
             "--image-size resizes whole images, and this recipe trains on patches of them: set training.patches.size."
         )
-    listing = list_images(folder)
-    excluded = any_of(request.exclude)
-    names = [name for name in listing.images if excluded is None or not excluded.fullmatch(name)]
-    if not names:
-        raise NothingToDoError(f"--exclude leaves none of the {len(listing.images)} images in {folder}.")
+    names = images_in(folder, request.exclude)
     color = config.color if request.color == "auto" else request.color
     mode: Mode = "L" if color == "grey" else "RGB"
-    photographs = _Photographs(data_name(request.data), listing.root, names, mode, config)
+    photographs = _Photographs(data_name(request.data), folder, names, mode, config)
     return Source(
         name=photographs.name,
         image_shape=(photographs.channels, config.size, config.size),

@@ -69,8 +69,7 @@ Tensors Autoencoder::inputs_of(const std::vector<Image>& images, std::optional<d
   if (contract_.noise && !(sigma && *sigma >= 0.0 && *sigma <= contract_.noise->maximum)) {
     std::ostringstream said;
     said << "This model is told how much noise there is: give sigma, its standard deviation in levels of "
-            "255, from "
-            "0 to "
+            "255, from 0 to "
          << contract_.noise->maximum << ".";
     throw Error(said.str());
   }
