@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from recipe_questions import trains_on_patches
 from tiny_photographs import write_photographs
 
 from aedeploy.bundle import Bundle
+from aedeploy.files import locked
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -27,19 +29,27 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def trained_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
-    """Bundles trained for one epoch, none exported, each made when it is first asked for by its name:
+    """Bundles trained for one epoch, none exported, each made when it is first asked for by name, for all workers:
 
     every recipe's, on 600 of the embedded digits, or on 64 patches of drawn photographs where it wants patches, and
     two on small colour images with standardised inputs, ``standardised-rgb`` and ``other-rgb``, of different seeds.
     Copy one before changing it.
     """
-    return TrainedBundles(tmp_path_factory.mktemp("trained"))
+    return TrainedBundles(_of_all_workers(tmp_path_factory, "trained"))
 
 
 @pytest.fixture(scope="session")
 def exported_bundles(trained_bundles: dict[str, Bundle], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     """Copies of ``trained_bundles``, exported as ONNX and TorchScript. Copy one before changing it."""
-    return ExportedBundles(trained_bundles, tmp_path_factory.mktemp("exported"))
+    return ExportedBundles(trained_bundles, _of_all_workers(tmp_path_factory, "exported"))
+
+
+def _of_all_workers(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder that the processes of pytest-xdist have in common: what one of them has made, no other makes again."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +83,15 @@ class TrainedBundles(dict[str, Bundle]):
         self._folder = folder
 
     def __missing__(self, name: str) -> Bundle:
+        from aedeploy.bundle import open_bundle
+
+        with locked(self._folder / f"{name}.lock"):
+            if not (self._folder / name).exists():
+                self._train(name)
+        self[name] = open_bundle(self._folder / name)
+        return self[name]
+
+    def _train(self, name: str) -> None:
         from aedeploy.recipes import load_recipe
         from aedeploy.training.config import TrainConfig
         from aedeploy.training.data.source import DataRequest
@@ -83,20 +102,21 @@ class TrainedBundles(dict[str, Bundle]):
         config = TrainConfig(
             recipe=load_recipe(wanted.recipe, ["training.epochs=1", *wanted.overrides]),
             data=DataRequest(data=str(self._images(wanted.images))),
-            out=self._folder / name,
+            out=self._folder / "at-work" / name,
             seed=wanted.seed,
             device="cpu",
         )
         *_, ended = train(config)
         assert isinstance(ended, Ended)
-        self[name] = ended.bundle
-        return ended.bundle
+        ended.bundle.path.rename(self._folder / name)
 
     def _images(self, kind: str) -> Path:
-        if kind == "photographs":
-            return write_photographs(self._folder / kind)
-        path = self._folder / f"{kind}.npz"
-        if not path.exists():
+        path = self._folder / (kind if kind == "photographs" else f"{kind}.npz")
+        with locked(self._folder / f"{kind}.lock"):
+            if path.exists():
+                return path
+            if kind == "photographs":
+                return write_photographs(path)
             np.savez(path, images=_digits() if kind == "digits" else _colour_images())
         return path
 
@@ -113,8 +133,12 @@ class ExportedBundles(dict[str, Bundle]):
         from aedeploy.bundle import open_bundle
         from aedeploy.export import export_bundle
 
-        copied = open_bundle(shutil.copytree(self._trained[name].path, self._folder / name))
-        self[name] = export_bundle(copied, ["onnx", "torchscript"]).bundle
+        with locked(self._folder / f"{name}.lock"):
+            if not (self._folder / name).exists():
+                at_work = self._folder / "at-work" / name
+                copied = open_bundle(shutil.copytree(self._trained[name].path, at_work))
+                export_bundle(copied, ["onnx", "torchscript"]).bundle.path.rename(self._folder / name)
+        self[name] = open_bundle(self._folder / name)
         return self[name]
 
 
