@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,11 @@ from tiny_photographs import write_photographs
 
 from aedeploy.bundle import Bundle
 from aedeploy.files import locked
+
+# Of a suite that was started in the background, programs that it starts would ignore SIGINT too, and no test of Ctrl-C
+# would mean anything.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
-
-from aedeploy.cli.interrupts import interrupts_wait
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -49,28 +45,35 @@ def test_a_second_one_does_not_wait(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (130, "Error: Interrupted.\n")
 
 
-def test_what_others_do_with_the_signal_stays() -> None:
-    came = []
-    before = signal.signal(signal.SIGINT, lambda *_: came.append(True))
-    try:
-        with interrupts_wait():
-            os.kill(os.getpid(), signal.SIGINT)
-            assert came == [True]
-    finally:
-        signal.signal(signal.SIGINT, before)
+OTHERS = """
+import os, signal, threading
+from aedeploy.cli.interrupts import interrupts_wait
+
+came = []
+signal.signal(signal.SIGINT, lambda *_: came.append(True))
+with interrupts_wait():
+    os.kill(os.getpid(), signal.SIGINT)
+    assert came == [True]
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+with interrupts_wait():
+    os.kill(os.getpid(), signal.SIGINT)
+assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+seen = []
+
+def run():
     with interrupts_wait():
-        pass
-    assert signal.getsignal(signal.SIGINT) is before
+        seen.append(signal.getsignal(signal.SIGINT))
+
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+assert seen == [signal.default_int_handler]
+print("all of it")
+"""
 
 
-def test_in_another_thread_nothing_is_changed() -> None:
-    seen = []
-
-    def run() -> None:
-        with interrupts_wait():
-            seen.append(signal.getsignal(signal.SIGINT))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    assert seen == [signal.getsignal(signal.SIGINT)]
+def test_what_others_do_with_the_signal_stays_and_other_threads_change_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", OTHERS], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "all of it\n", "")
