@@ -191,6 +191,7 @@ def test_somebodys_own_code_is_not_imported_unless_it_is_named(bundle: Bundle, t
         assert "--module theirs:Model" in str(baseline.reason)
 
 
+@pytest.mark.slow
 def test_a_codebook_any_size_and_both_kinds_of_pixels(trained_bundles: dict[str, Bundle], tmp_path: Path) -> None:
     from aedeploy.export import export_bundle
 
