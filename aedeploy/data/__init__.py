@@ -5,8 +5,10 @@ idx.py      MNIST's own file format, alone or as a folder
 cifar.py    CIFAR-10's own files
 npz.py      images in a NumPy archive
 named.py    the data sets that have a name
+labels.py   what the images of all of these show, where it is known
 split.py    which images are held out
 digest.py   what identifies images
+known.py    which of the digits a model was trained on
 """
 
 from aedeploy.data.digits import digits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,17 @@ def read_cifar_folder(folder: Path, rule: str) -> Split:
     Raises:
         ConfigError: a file is damaged, or is not what its name says.
     """
-    train = np.concatenate([_read(folder / name) for name in _TRAIN])
-    return Split(train=train, held_out=_read(folder / _TEST), rule=rule)
+    train = np.concatenate([_read(folder / name, _pixels) for name in _TRAIN])
+    return Split(train=train, held_out=_read(folder / _TEST, _pixels), rule=rule)
+
+
+def read_cifar_labels(folder: Path) -> np.ndarray:
+    """The numbers of the test images' classes: integers [10000].
+
+    Raises:
+        ConfigError: the file is damaged, or is not what its name says.
+    """
+    return _read(folder / _TEST, _labels)
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -48,14 +58,24 @@ class _ArraysOnly(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def _read(path: Path) -> np.ndarray:
+def _read(path: Path, taken: Callable[[Any], np.ndarray]) -> np.ndarray:
     try:
         with open(path, "rb") as stream:
             # Written by Python 2, whose strings are bytes.
-            content = _ArraysOnly(stream, encoding="latin1").load()
-        pixels = content["data"]
-        return np.ascontiguousarray(pixels.astype(np.uint8, casting="safe").reshape(-1, *_SHAPE).transpose(0, 2, 3, 1))
+            return taken(_ArraysOnly(stream, encoding="latin1").load())
     except OSError:
         raise
     except Exception as error:  # a damaged pickle makes the reading of it raise nearly anything
         raise ConfigError(f"{path.name} is not a file of CIFAR-10's Python version ({error}): get it again.") from None
+
+
+def _pixels(content: Any) -> np.ndarray:
+    pixels: np.ndarray = content["data"].astype(np.uint8, casting="safe")
+    return np.ascontiguousarray(pixels.reshape(-1, *_SHAPE).transpose(0, 2, 3, 1))
+
+
+def _labels(content: Any) -> np.ndarray:
+    labels = np.array(content["labels"])
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError("its labels are no list of whole numbers")
+    return labels

@@ -19,12 +19,13 @@ _GZIP = b"\x1f\x8b"
 _BLOCK = 2**20
 # train-images-idx3-ubyte, t10k-images.idx3-ubyte.gz, images-idx3-ubyte, …
 _IMAGES = re.compile(r"(?P<part>.*?)[-_.]?images[-_.]idx3[-_.]ubyte(\.gz)?")
+_LABELS = re.compile(r"(?P<part>.*?)[-_.]?labels[-_.]idx1[-_.]ubyte(\.gz)?")
 _TRAIN, _TEST = ("train",), ("t10k", "test")
 
 
 def is_idx_folder(folder: Path) -> bool:
     """Whether a folder holds images in idx files, by their names."""
-    return bool(_image_files(folder))
+    return bool(_files(folder, _IMAGES))
 
 
 def read_idx_folder(folder: Path, held_out: float | None = None) -> Split:
@@ -35,9 +36,8 @@ def read_idx_folder(folder: Path, held_out: float | None = None) -> Split:
     Raises:
         ConfigError: a file is damaged, or which file is which cannot be told.
     """
-    files = _image_files(folder)
-    train = next((files[part] for part in files if part in _TRAIN), None)
-    test = next((files[part] for part in files if part in _TEST), None)
+    files = _files(folder, _IMAGES)
+    train, test = _part(files, _TRAIN), _part(files, _TEST)
     if train and test:
         refuse_held_out(held_out, folder.name)
         split = Split(train=read_idx_images(train), held_out=read_idx_images(test), rule=official_rule(test.name))
@@ -52,6 +52,14 @@ def read_idx_folder(folder: Path, held_out: float | None = None) -> Split:
             f"{folder} holds {names}: expected train-images-idx3-ubyte and t10k-images-idx3-ubyte, or one file."
         )
     return split_images(read_idx_images(next(iter(files.values()))), held_out)
+
+
+def idx_label_file(folder: Path) -> Path | None:
+    """The file of labels that goes by the name of the test images of a folder or, where it holds but one file of
+    images, of that one; None: there is no such file.
+    """
+    images, labels = _files(folder, _IMAGES), _files(folder, _LABELS)
+    return _part(labels, tuple(images) if len(images) == 1 else tuple(part for part in images if part in _TEST))
 
 
 def official_rule(test_set: str) -> str:
@@ -71,17 +79,29 @@ def read_idx_images(path: Path) -> np.ndarray:
     Raises:
         ConfigError: it is no such file, or it is damaged.
     """
+    return _read_file(path, 3, "images [N, H, W]")[..., np.newaxis]
+
+
+def read_idx_labels(path: Path) -> np.ndarray:
+    """Labels of an idx1 file of bytes, gzipped or not: uint8 [N].
+
+    Raises:
+        ConfigError: it is no such file, or it is damaged.
+    """
+    return _read_file(path, 1, "labels [N]")
+
+
+def _read_file(path: Path, dimensions: int, wanted: str) -> np.ndarray:
     with open(path, "rb") as stream:
         zipped = stream.read(2) == _GZIP
         stream.seek(0)
         try:
-            array = _read(gzip.GzipFile(fileobj=stream) if zipped else stream, path)
+            return _read(gzip.GzipFile(fileobj=stream) if zipped else stream, path, dimensions, wanted)
         except (EOFError, gzip.BadGzipFile, zlib.error):
             raise ConfigError(f"{path.name} is a damaged gzip file: get it again.") from None
-    return array[..., np.newaxis]
 
 
-def _read(stream: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
+def _read(stream: BinaryIO | gzip.GzipFile, path: Path, dimensions: int, wanted: str) -> np.ndarray:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != _UINT8:
         raise ConfigError(f"{path.name} is not an idx file of bytes: its first four bytes are {magic.hex(' ')}.")
@@ -89,8 +109,8 @@ def _read(stream: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
     shape = tuple(int.from_bytes(sizes[at : at + 4], "big") for at in range(0, len(sizes), 4))
     if len(sizes) < 4 * magic[3]:
         raise ConfigError(f"{path.name} ends in the middle of its header: it is damaged.")
-    if len(shape) != 3 or 0 in shape:
-        raise ConfigError(f"{path.name} holds an array of shape {list(shape)}, not images [N, H, W]: name another.")
+    if len(shape) != dimensions or 0 in shape:
+        raise ConfigError(f"{path.name} holds an array of shape {list(shape)}, not {wanted}: name another.")
     # One byte more than promised, so that a file that is too long is noticed without being read to its end.
     values = _at_most(stream, prod(shape) + 1)
     if len(values) != prod(shape):
@@ -107,11 +127,15 @@ def _at_most(stream: BinaryIO | gzip.GzipFile, count: int) -> bytearray:
     return values
 
 
-def _image_files(folder: Path) -> dict[str, Path]:
+def _files(folder: Path, names: re.Pattern[str]) -> dict[str, Path]:
     """By what their names begin with; a file that is there gzipped and not is taken as it is not."""
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir(), reverse=True):
-        match = _IMAGES.fullmatch(path.name)
+        match = names.fullmatch(path.name)
         if match and path.is_file():
             files[match["part"].lower()] = path
     return files
+
+
+def _part(files: dict[str, Path], parts: tuple[str, ...]) -> Path | None:
+    return next((files[part] for part in files if part in parts), None)

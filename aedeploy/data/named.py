@@ -33,11 +33,19 @@ def read_named(name: str, asked_root: Path | None) -> Split | None:
     """
     if name == "digits":
         return digits()
+    folder = named_folder(name, asked_root)
+    if folder is None:
+        return None
+    return read_cifar_folder(folder, official_rule("test_batch")) if name == "cifar10" else read_idx_folder(folder)
+
+
+def named_folder(name: str, asked_root: Path | None) -> Path | None:
+    """Where the files of a data set other than the embedded digits are; None: nowhere that is looked into."""
     root = data_root(asked_root)
     if name == "cifar10":
         folder = root / CIFAR_FOLDER
-        return read_cifar_folder(folder, official_rule("test_batch")) if is_cifar_folder(folder) else None
+        return folder if is_cifar_folder(folder) else None
     for folder in (root / TORCHVISION_NAMES[name] / "raw", *([root] if asked_root else [])):
         if folder.is_dir() and is_idx_folder(folder):
-            return read_idx_folder(folder)
+            return folder
     return None

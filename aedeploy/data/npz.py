@@ -1,4 +1,4 @@
-"""Images in a NumPy archive."""
+"""Images in a NumPy archive, and what they show."""
 
 from __future__ import annotations
 
@@ -44,6 +44,26 @@ def read_npz_images(path: Path) -> np.ndarray:
             "images are [N, H, W] or [N, H, W, C] with 1 or 3 channels last."
         )
     return images
+
+
+def read_npz_labels(path: Path) -> np.ndarray | None:
+    """The array ``labels`` beside the images of an .npz file, whatever it holds; None: there is no such array.
+
+    Raises:
+        ConfigError: the file or the array is damaged, or it could only be read by running what it says.
+    """
+    try:
+        with open(path, "rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
+            # Alone, it is the images.
+            if not isinstance(archive, np.lib.npyio.NpzFile) or "labels" not in archive.files or len(archive.files) < 2:
+                return None
+            return np.asarray(archive["labels"])
+    except _BROKEN as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"the array 'labels' of {path.name} cannot be read ({reason}): save it as whole numbers or strings."
+        ) from None
 
 
 def _read(archive: object, path: Path) -> tuple[str, np.ndarray]:

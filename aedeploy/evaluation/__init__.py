@@ -2,6 +2,7 @@
 
 images.py      the images that are measured on, and those that a PCA may be fitted to
 find.py        from a bundle and --data to those images
+labelled.py    images with what they show, for pictures
 run.py         one pass over them
 reconstruction.py   MSE, MAE, PSNR, SSIM, BCE
 ssim.py        structural similarity

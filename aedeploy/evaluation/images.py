@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from aedeploy.data.split import held_out_indices
-from aedeploy.errors import ImageError
+from aedeploy.errors import ConfigError, ImageError, NothingToDoError
 from aedeploy.images.batches import batches
 from aedeploy.images.geometry import Geometry
 from aedeploy.images.read import quiet_pillow, read_image
@@ -39,6 +39,13 @@ class ImageSet(Protocol):
         """Those that could not be read so far."""
         ...
 
+    @property
+    def labels(self) -> tuple[str | None, ...] | None:
+        """What each of them shows, in their order; None for one that has no label, or where none has one. Without
+        ``failures``: after all batches, those of the images that these had.
+        """
+        ...
+
     def batches(self, geometry: Geometry, size: int) -> Iterator[np.ndarray]:
         """The sound ones in their order: uint8 [n, H, W, C], 1 ≤ n ≤ ``size``, in the geometry's size and colour."""
         ...
@@ -49,12 +56,18 @@ class ImageSet(Protocol):
 
 
 class ArrayImages:
-    """Images held as one uint8 array [N, H, W, C], of any size, grey or colour."""
+    """Images held as one uint8 array [N, H, W, C], of any size, grey or colour, with a label each where it has any.
+
+    Raises:
+        ConfigError: there are not as many labels as images.
+    """
 
     failures: tuple[Failure, ...] = ()
 
-    def __init__(self, pixels: np.ndarray) -> None:
-        self.pixels = pixels
+    def __init__(self, pixels: np.ndarray, labels: tuple[str | None, ...] | None = None) -> None:
+        if labels is not None and len(labels) != len(pixels):
+            raise ConfigError(f"There are {len(labels)} labels for {len(pixels)} images: give one for each.")
+        self.pixels, self.labels = pixels, labels
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -67,12 +80,18 @@ class ArrayImages:
             yield from batches((Image.fromarray(image) for image in plain), geometry, size)
 
     def sample(self, images: int) -> ArrayImages:
-        return self if images >= len(self) else ArrayImages(self.pixels[held_out_indices(len(self), images)])
+        if images >= len(self):
+            return self
+        chosen = held_out_indices(len(self), images)
+        labels = None if self.labels is None else tuple(self.labels[at] for at in chosen)
+        return ArrayImages(self.pixels[chosen], labels)
 
 
 @dataclass(frozen=True)
 class FileImages:
-    """Image files, decoded whenever they are gone through. ``names`` are relative to ``root``."""
+    """Image files, decoded whenever they are gone through. ``names`` are relative to ``root``, and the folder in it
+    that a file lies in is its label.
+    """
 
     root: Path
     names: tuple[str, ...]
@@ -84,6 +103,11 @@ class FileImages:
     @property
     def failures(self) -> tuple[Failure, ...]:
         return tuple(Failure(path=name, reason=self._failed[name]) for name in self.names if name in self._failed)
+
+    @property
+    def labels(self) -> tuple[str | None, ...] | None:
+        folders = tuple(name.rpartition("/")[0] or None for name in self.names if name not in self._failed)
+        return folders if any(folders) else None
 
     def batches(self, geometry: Geometry, size: int) -> Iterator[np.ndarray]:
         workers = available_cores()
@@ -119,7 +143,8 @@ class EvaluationImages:
     """What a bundle is measured on.
 
     ``test`` is measured on, and ``part`` says in words which images of ``name`` those are. A PCA is fitted to
-    ``train`` where there is such a part. ``notes`` are for a person.
+    ``train`` where there is such a part. ``notes`` are for a person. Labels are those of ``test``, and ``classes`` has
+    their order where the data set has one of its own.
     """
 
     name: str
@@ -127,3 +152,15 @@ class EvaluationImages:
     test: ImageSet
     train: ImageSet | None = None
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    def sample(self, images: int) -> EvaluationImages:
+        """At most so many of ``test``, evenly spaced."""
+        if images >= len(self.test):
+            return self
+        return replace(self, test=self.test.sample(images), part=f"{self.part}; {images} of these, evenly spaced")
+
+    def unreadable(self) -> NothingToDoError:
+        """What to raise where not one of ``test`` could be read."""
+        reasons = "; ".join(f"{failure.path} ({failure.reason})" for failure in self.test.failures[:3])
+        return NothingToDoError(f"None of the images of {self.name} can be read: {reasons}.")

@@ -12,7 +12,7 @@ import numpy as np
 
 from aedeploy.bundle import Bundle, Manifest
 from aedeploy.bundle.manifest import Role
-from aedeploy.errors import BackendError, ConfigError, NothingToDoError
+from aedeploy.errors import BackendError, ConfigError
 from aedeploy.evaluation.baselines import BaselineSums, fit_linear
 from aedeploy.evaluation.codebook import CodebookSums
 from aedeploy.evaluation.gaussian import GaussianSums, posterior_sample
@@ -231,8 +231,7 @@ def _first(codec: Codec, images: EvaluationImages) -> np.ndarray:
     """One sound image, uint8 [1, H, W, C]."""
     first = next(images.test.batches(codec.geometry, 1), None)
     if first is None:
-        reasons = "; ".join(f"{failure.path} ({failure.reason})" for failure in images.test.failures[:3])
-        raise NothingToDoError(f"None of the images of {images.name} can be read: {reasons}.")
+        raise images.unreadable()
     return first
 
 

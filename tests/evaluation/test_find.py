@@ -98,7 +98,7 @@ def test_mnists_test_images_were_the_training_images_of_a_bundle_of_digits(tiny:
     write_idx(tmp_path / "train-images-idx3-ubyte.gz", whole[:3])
     write_idx(tmp_path / "t10k-images-idx3-ubyte.gz", whole)
     of_digits = recorded(tiny, named("digits"))
-    assert "9,000 of these images" in find_images(of_digits, "mnist", root=tmp_path).notes[0]
+    assert "9,000 of MNIST's 10,000 test images" in find_images(of_digits, "mnist", root=tmp_path).notes[0]
     assert find_images(of_digits, "digits").notes == ()
     write_idx(tmp_path / "t10k-images-idx3-ubyte.gz", 255 - whole)
     assert find_images(of_digits, "mnist", root=tmp_path).notes == ()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import importlib.resources
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from aedeploy.bundle import Bundle
-from aedeploy.data import digits
-from aedeploy.data.digest import PixelDigest
+from aedeploy.data.digits import every_digit
+from aedeploy.data.known import MNIST as _MNIST
+from aedeploy.data.known import digits_trained_on
+from aedeploy.data.labels import digits_at
 from aedeploy.data.split import held_out_indices
 from aedeploy.embed.program import Program
 from aedeploy.errors import ConfigError, ImageError, NothingToDoError
@@ -21,12 +20,6 @@ from aedeploy.runtime.codec import image_geometry, load
 
 #: More points hide one another.
 MOST_POINTS = 1000
-
-# Of MNIST's training and test images, as a manifest has it. Its test images are the embedded digits.
-_MNIST = "5f1f3a01bd936623bb1d5eb604bf354500dbc0138fc3799ca42a31b83f443541"
-
-# Before the labels in an idx file of one dimension.
-_IDX_HEADER = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,41 +72,16 @@ def _of_folder(program: Program, folder: Path) -> Points:
 
 
 def _of_digits(program: Program) -> Points | None:
-    known = _digits_known(program.bundle)
-    if known is None:
+    """The digits that say most of a model: those it was trained on, or MNIST's test set."""
+    data = program.bundle.manifest.provenance.data
+    trained_on = None if data is None else digits_trained_on(data.digest)
+    if data is None or trained_on is None:
         return None
-    images, labels = known
-    chosen = _evenly(len(images))
-    seen = "that it was trained on" if len(images) < len(_labels()) else "of MNIST's test set, which it was not shown"
-    return _points(
-        program,
-        images[chosen],
-        [str(labels[at]) for at in chosen],
-        f"The points are {len(chosen):,} digits {seen}.",
-    )
-
-
-def _digits_known(bundle: Bundle) -> tuple[np.ndarray, np.ndarray] | None:
-    """The embedded digits that say most of a bundle, and their labels: those it was trained on, or MNIST's test set."""
-    data = bundle.manifest.provenance.data
-    if data is None:
-        return None
-    split, labels = digits(), _labels()
-    held_out = held_out_indices(len(labels), len(split.held_out))
-    if data.digest == _MNIST:
-        images = np.empty((len(labels), *split.train.shape[1:]), np.uint8)
-        images[held_out] = split.held_out
-        images[np.delete(np.arange(len(labels)), held_out)] = split.train
-        return images, labels
-    digest = PixelDigest((1, *split.train.shape[1:3]))
-    digest.update(split.train)
-    digest.update(split.held_out)
-    return (split.train, np.delete(labels, held_out)) if data.digest == digest.hexdigest() else None
-
-
-def _labels() -> np.ndarray:
-    file = importlib.resources.files("aedeploy.data").joinpath("t10k-labels-idx1-ubyte.gz")
-    return np.frombuffer(gzip.decompress(file.read_bytes()), np.uint8, offset=_IDX_HEADER)
+    known = np.flatnonzero(trained_on if trained_on.any() else ~trained_on)
+    chosen = known[_evenly(len(known))]
+    seen = "of MNIST's test set, which it was not shown" if data.digest == _MNIST else "that it was trained on"
+    labels = [label or "" for label in digits_at(chosen).names or ()]
+    return _points(program, every_digit()[chosen], labels, f"The points are {len(chosen):,} digits {seen}.")
 
 
 def _points(program: Program, images: np.ndarray, labels: list[str], about: str) -> Points:
