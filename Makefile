@@ -66,5 +66,5 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing aedeploy and what it needs into $(VENV) (once; PyTorch is large) …"
 	@mkdir -p $(VENV) && touch $(UNFINISHED)
 	@"$(PYTHON)" -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,openvino,ncnn,pnnx]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,pictures,dev,openvino,ncnn,pnnx]"
 	@rm $(UNFINISHED) && touch $(STAMP)

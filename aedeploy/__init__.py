@@ -27,6 +27,7 @@ from aedeploy.errors import (
     MissingDependencyError,
     NothingToDoError,
     ParityError,
+    PictureError,
     TrainingError,
     UnknownNameError,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "MissingDependencyError",
     "NothingToDoError",
     "ParityError",
+    "PictureError",
     "TrainingError",
     "UnknownNameError",
     "__version__",

@@ -3,6 +3,7 @@
     AedeployError                   the root: catch this one to catch them all
       ConfigError                   an option, a recipe or a combination of them that cannot work
         UnknownNameError            a name that is not among the known ones
+        PictureError                a picture that does not apply to the model or its images
       MissingDependencyError        an optional package that is not installed
       BusyError                     another process is at work on the same folder
       BundleError                   a bundle that is absent or cannot be used
@@ -47,6 +48,10 @@ class UnknownNameError(ConfigError):
         self.what, self.name, self.known = what, name, sorted(known)
         hint = did_you_mean(name, self.known)
         super().__init__(f"There is no {what} {name!r}{hint}. Known: {', '.join(self.known) or 'none'}.")
+
+
+class PictureError(ConfigError):
+    """A picture that does not apply to the model or its images; the message says why."""
 
 
 class MissingDependencyError(AedeployError):

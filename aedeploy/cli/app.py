@@ -22,6 +22,7 @@ from aedeploy.cli import (
     jobs_command,
     list_,
     parity,
+    plot,
     reconstruct,
     sweep,
     train,
@@ -63,6 +64,7 @@ app.command("parity")(parity.parity)
 app.command("verify")(verify.verify)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
+app.command("plot")(plot.plot)
 app.command("bench")(bench.bench)
 app.command("embed")(embed.embed)
 app.command("conform", cls=conform.ConformCommand)(conform.conform)

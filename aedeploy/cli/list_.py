@@ -23,7 +23,8 @@ _TARGETS = "aedeploy.embed.targets"
 @reporting
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help="variants, formats, backends, bundles, targets or data. Default: all of them.")
+        str | None,
+        typer.Argument(help="variants, formats, backends, bundles, targets, pictures or data. Default: all of them."),
     ] = None,
     *,
     json_: Json = False,
@@ -31,7 +32,7 @@ def list_(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """List the variants, formats, backends, targets or data there are, or the bundles that came with the package.
+    """List the variants, formats, backends, targets, pictures or data there are, or the bundles that came with it.
 
     Example:
 
@@ -44,6 +45,7 @@ def list_(
         "backends": _backends,
         "bundles": _bundles,
         "targets": _targets,
+        "pictures": _pictures,
         "data": _data,
     }
     if kind is not None and kind not in listings:
@@ -145,6 +147,22 @@ def _targets() -> Rows:
     return rows
 
 
+def _pictures() -> Rows:
+    from aedeploy.names import summaries_in
+    from aedeploy.pictures.draw import KINDS, kind_named
+
+    rows = []
+    for name, summary in summaries_in(KINDS).items():
+        choices = kind_named(name).Choices.model_fields
+        told = "; ".join(f"{key}={_default(field.default)}: {field.description}" for key, field in choices.items())
+        rows.append({"name": name, "summary": summary, "--set": ", ".join(choices) or "–", "choices": told or "–"})
+    return rows
+
+
+def _default(value: object) -> str:
+    return "…" if value is None else str(value)
+
+
 def _data() -> Rows:
     from aedeploy.data import DATA_SETS
 
@@ -154,7 +172,13 @@ def _data() -> Rows:
 
 def _table(title: str, rows: Rows) -> Table:
     # A row is one line: the rest is in --json, and in docs/variants.md, docs/formats.md and docs/embedding.md.
-    left_out = {"variants": "source", "formats": "summary", "bundles": "folder", "targets": "needs"}.get(title)
+    left_out = {
+        "variants": "source",
+        "formats": "summary",
+        "bundles": "folder",
+        "targets": "needs",
+        "pictures": "choices",
+    }.get(title)
     names = [name for name in rows[0] if name != left_out]
     table = columns(title, names)
     table.columns[0].no_wrap = True

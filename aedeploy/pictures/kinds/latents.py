@@ -1,0 +1,131 @@
+"""The latents of images as points of a plane, coloured by label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from aedeploy.config import Config
+from aedeploy.pictures.picture import HoverPoints, Picture
+from aedeploy.pictures.scatter import Method, Plane, plane
+from aedeploy.pictures.subject import Subject
+from aedeploy.pictures.theme import Theme, new_figure
+
+TITLE = "The latent space"
+
+# Classes that have a hue of their own; one more is drawn with the rest.
+_MOST_CLASSES = 10
+
+
+class Choices(Config):
+    """What may be chosen."""
+
+    method: Method = Field(
+        default="auto", description="auto: two numbers as they are, more by pca. tsne: a map of who is near whom."
+    )
+
+
+def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
+    found = plane(subject.flat, choices.method, subject.seed)
+    figure = new_figure(6.8, 5.6 if found.points.shape[1] == 2 else 3.6)
+    axes = figure.add_subplot()
+    points = found.points if found.points.shape[1] == 2 else _in_rows(found.points, subject.images.labels)
+    labels, classes = _drawn_classes(subject)
+    for at, name in enumerate(classes):
+        chosen = labels == name
+        axes.scatter(
+            points[chosen, 0], points[chosen, 1], s=14, color=theme.hues[at], alpha=0.75, linewidths=0, label=name
+        )
+    if not classes:
+        axes.scatter(points[:, 0], points[:, 1], s=14, color=theme.first, alpha=0.75, linewidths=0)
+    elif (rest := ~np.isin(labels, classes)).any():
+        axes.scatter(points[rest, 0], points[rest, 1], s=10, color=theme.faint, alpha=0.5, linewidths=0, label="others")
+    axes.set_xlabel(found.axes[0])
+    if found.points.shape[1] == 2:
+        axes.set_ylabel(found.axes[1])
+        axes.set_aspect("equal", adjustable="datalim")
+        _name_clusters(axes, points, labels, classes, theme)
+    else:
+        axes.set_yticks([])
+        axes.set_ylabel("label" if classes else "spread for the eye")
+    if classes:
+        figure.legend(loc="outside right upper", markerscale=1.6, fontsize=10)
+    names = [str(label) if label is not None else "no label" for label in subject.images.labels or ()]
+    return Picture(
+        kind="latents",
+        title=TITLE,
+        theme=theme,
+        figure=figure,
+        reading=_reading(found, bool(classes)),
+        figures={
+            "method": found.method,
+            "numbers": subject.flat.shape[1],
+            "explained_variance": list(found.explained),
+            "neighbours_of_same_label": same_label_share(subject.flat, labels) if classes else None,
+        },
+        notes=_notes(found, subject),
+        hover=HoverPoints(
+            axes=axes,
+            points=points,
+            images=subject.pixels,
+            names=names or [f"image {at}" for at in range(len(points))],
+        ),
+    )
+
+
+def same_label_share(flat: np.ndarray, labels: np.ndarray) -> float:
+    """The share of images whose nearest neighbour among the latents, [N, D], has the same label."""
+    rows = flat.astype(np.float64)
+    squares = np.square(rows).sum(axis=1)
+    distance = squares[:, None] + squares[None] - 2.0 * rows @ rows.T
+    np.fill_diagonal(distance, np.inf)
+    return float((labels[distance.argmin(axis=1)] == labels).mean())
+
+
+def _drawn_classes(subject: Subject) -> tuple[np.ndarray, list[str]]:
+    labels = np.array([str(label) for label in subject.images.labels or ()])
+    classes = list(subject.images.classes)
+    if len(classes) > _MOST_CLASSES:
+        often = sorted(classes, key=lambda name: -int((labels == name).sum()))[: _MOST_CLASSES - 1]
+        classes = [name for name in classes if name in often]
+    return labels, classes
+
+
+def _in_rows(points: np.ndarray, labels: tuple[str | None, ...] | None) -> np.ndarray:
+    """Points of one number, a row for each label, spread within it, since they hide one another on a line."""
+    spread = np.random.default_rng(0).uniform(-0.35, 0.35, len(points))
+    names = sorted({str(label) for label in labels or ()})
+    rows = np.array([names.index(str(label)) for label in labels]) if labels else np.zeros(len(points))
+    return np.stack([points[:, 0], rows + spread], axis=1)
+
+
+def _name_clusters(axes: Any, points: np.ndarray, labels: np.ndarray, classes: list[str], theme: Theme) -> None:
+    """Each class's name where most of it is, so that colour is not all that tells them apart."""
+    import matplotlib.patheffects as effects
+
+    for name in classes:
+        at = np.median(points[labels == name], axis=0)
+        text = axes.text(*at, name, fontsize=12, fontweight="bold", ha="center", va="center", color=theme.ink)
+        text.set_path_effects([effects.withStroke(linewidth=3, foreground=theme.page)])
+
+
+def _reading(found: Plane, labelled: bool) -> str:
+    what = "Each point is an image; images that the encoder finds alike are near one another"
+    if labelled:
+        what += ", and a class that keeps to itself has a colour to itself"
+    if found.explained:
+        return f"{what}. The two directions of the largest variance are shown, {sum(found.explained):.0%} of it."
+    return f"{what}."
+
+
+def _notes(found: Plane, subject: Subject) -> tuple[str, ...]:
+    notes = []
+    if found.method.startswith("t-SNE"):
+        notes.append("Only who is near whom means something here: distances between groups and their sizes do not.")
+    if not subject.images.classes:
+        notes.append("The images have no labels: put each class in a folder of its own to have it coloured.")
+    elif len(subject.images.classes) > _MOST_CLASSES:
+        notes.append(f"Of {len(subject.images.classes)} classes the {_MOST_CLASSES - 1} largest have a colour.")
+    return tuple(notes)
