@@ -66,6 +66,9 @@ def train(
         typer.Option("--resume", help="Go on with a run that was stopped, or has more --epochs."),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle in --out.")] = False,
+    no_pictures: Annotated[
+        bool, typer.Option("--no-pictures", help="No curves and no reconstructions in the terminal.")
+    ] = False,
     json_: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -108,6 +111,7 @@ def train(
         from aedeploy.training.data.source import DataRequest, data_name
         from aedeploy.training.destination import default_destination
         from aedeploy.training.distributed import is_follower
+    from aedeploy.cli.terminal_pictures import shows_images
     from aedeploy.cli.training_progress import train_with_progress
 
     if is_follower():
@@ -130,8 +134,9 @@ def train(
         resume=resume,
         overwrite=overwrite,
         tensorboard=tensorboard,
+        watch=tensorboard is not None or (not no_pictures and shows_images(output.messages)),
     )
-    ended = train_with_progress(config, output)
+    ended = train_with_progress(config, output, pictures=not no_pictures)
     if ended is None:  # one of several processes, and not the one that has the bundle
         return
     output.result(
@@ -160,6 +165,7 @@ def train(
             "--tensorboard": tensorboard,
         }
         options = [f"{name}={value}" for name, value in asked.items() if value is not None]
+        options += ["--no-pictures"] if no_pictures else []
         options += [f"--exclude={pattern}" for pattern in exclude or ()]
         options += [f"--set={override}" for override in overrides]
         command = shlex.join(["aedeploy", "train", *options, f"--out={ended.bundle.path}", "--resume"])

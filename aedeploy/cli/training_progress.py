@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING, Self
 from aedeploy.cli.console import Output, counted
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
     from rich.progress import Progress
 
+    from aedeploy.cli.terminal_pictures import TerminalPictures
     from aedeploy.training.config import TrainConfig
     from aedeploy.training.events import Ended, EpochDone, Event, Started, StepsDone
 
 # Where there is no bar, a long epoch says so often that it is alive.
 _SIGN_OF_LIFE_SECONDS = 30.0
+# A bar may be drawn again often; of pictures, which are many kilobytes, that would be felt.
+_REFRESHES, _REFRESHES_OF_PICTURES = 10, 2
+# And so would it where every line of many short epochs came on its own: each moves all that is below it.
+_LINES_SECONDS = 0.1
 
 
-def train_with_progress(config: TrainConfig, output: Output) -> Ended | None:
+def train_with_progress(config: TrainConfig, output: Output, *, pictures: bool = False) -> Ended | None:
     """Train, show what happens, and let Ctrl-C and SIGTERM end the run after a step once it has begun.
 
     None: this is one of several processes, and another one has the bundle.
@@ -27,7 +34,7 @@ def train_with_progress(config: TrainConfig, output: Output) -> Ended | None:
     from aedeploy.training.run import train
     from aedeploy.training.signals import stop_on_signals
 
-    with stop_on_signals() as stop, TrainingProgress(output) as progress:
+    with stop_on_signals() as stop, TrainingProgress(output, pictures=pictures) as progress:
         for event in train(config, stop.event):
             if isinstance(event, Started):
                 stop.armed = True
@@ -60,12 +67,18 @@ def _images(event: Started) -> str:
 
 
 class TrainingProgress:
-    """A context manager that is shown the events of a run."""
+    """A context manager that is shown the events of a run.
 
-    def __init__(self, output: Output) -> None:
+    ``pictures``: in a terminal there are curves and reconstructions under the bar, and the last ones stay.
+    """
+
+    def __init__(self, output: Output, *, pictures: bool = False) -> None:
         self.output = output
         self.console = output.messages
+        self.pictures = _pictures(self.console) if pictures else None
         self.bar: Progress | None = None
+        self.live: Live | None = None
+        self.waiting: list[str] = []  # lines that are not printed yet
         self.last_line = time.monotonic()
         self.phases: tuple[str, ...] = ()
 
@@ -75,8 +88,12 @@ class TrainingProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.bar is not None:
-            self.bar.stop()
+        if self.live is None:
+            return
+        self._print_lines()
+        self.live.stop()
+        if self.pictures is not None:
+            self.console.print(self.pictures)
 
     def show(self, event: Event) -> None:
         """Say what an event says."""
@@ -84,6 +101,11 @@ class TrainingProgress:
 
         if self.output.quiet:
             return
+        complete = self.pictures.show(event) if self.pictures is not None else None
+        if complete is not None:
+            self._print_lines()
+            self.console.print(complete)
+        self._print_lines_if_due()
         if isinstance(event, Started):
             self._started(event)
         elif isinstance(event, StepsDone):
@@ -108,7 +130,8 @@ class TrainingProgress:
             self._line(f"Going on after epoch {event.epochs_done}.")
         if self.console.is_terminal:
             self.bar = self._new_bar(event)
-            self.bar.start()
+            self.live = self._new_live(self.bar)
+            self.live.start()
 
     def _new_bar(self, event: Started) -> Progress:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -120,7 +143,6 @@ class TrainingProgress:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self.console,
-            transient=True,
         )
         done = event.epochs_done * event.steps
         bar.add_task(
@@ -132,6 +154,17 @@ class TrainingProgress:
         )
         self.epochs = event.epochs
         return bar
+
+    def _new_live(self, bar: Progress) -> Live:
+        from rich.console import Group
+        from rich.live import Live
+
+        if self.pictures is None:
+            return Live(bar, console=self.console, transient=True, refresh_per_second=_REFRESHES)
+        from aedeploy.cli.terminal_pictures import SteadyLive
+
+        shown = Group(bar, self.pictures)
+        return SteadyLive(shown, console=self.console, transient=True, refresh_per_second=_REFRESHES_OF_PICTURES)
 
     def _steps_done(self, event: StepsDone) -> None:
         if self.bar is not None:
@@ -155,5 +188,21 @@ class TrainingProgress:
         )
 
     def _line(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
-        self.last_line = time.monotonic()
+        self.waiting.append(text)
+        self._print_lines_if_due()
+
+    def _print_lines_if_due(self) -> None:
+        if self.live is None or time.monotonic() - self.last_line > _LINES_SECONDS:
+            self._print_lines()
+
+    def _print_lines(self) -> None:
+        if self.waiting:
+            self.console.print("\n".join(self.waiting), markup=False, soft_wrap=True)
+            self.waiting.clear()
+            self.last_line = time.monotonic()
+
+
+def _pictures(console: Console) -> TerminalPictures | None:
+    from aedeploy.cli.terminal_pictures import TerminalPictures, shows_curves
+
+    return TerminalPictures(console) if shows_curves(console) else None

@@ -17,6 +17,7 @@ distributed.py       several processes that train one model
 checkpoint.py        all that a run needs to go on exactly where it stopped
 history.py           a line an epoch
 tensorboard.py       the same as event files
+watch.py             a few held-out images, put through the model after every epoch
 measure.py           the figures on held-out images
 statistics.py        mean and spread of the pixels
 publish.py           the bundle, written

@@ -68,7 +68,8 @@ class TrainConfig:
     ``out`` is the bundle's folder, or, when ``numbered``, the first of ``out``, ``out-2``, ``out-3``… that nobody has;
     ``resume`` goes on with the run that was stopped there, ``overwrite`` replaces the bundle that is there.
     ``tick_seconds``: how often a StepsDone tells of progress, 0 for every step; ``checkpoint_seconds``: how often a
-    long epoch is saved on its way; ``tensorboard``: a folder for its event files.
+    long epoch is saved on its way; ``tensorboard``: a folder for its event files; ``watch``: whether a Watched
+    follows each epoch, for pictures of a few held-out images.
     """
 
     recipe: Recipe
@@ -82,3 +83,4 @@ class TrainConfig:
     tick_seconds: float = 0.2
     checkpoint_seconds: float = 120.0
     tensorboard: Path | None = None
+    watch: bool = False

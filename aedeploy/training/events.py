@@ -1,11 +1,26 @@
-"""What a run says on its way, in the order in which it comes: Started, then StepsDone and EpochDone, then Ended."""
+"""What a run says on its way, in the order in which it comes: Started, then StepsDone and EpochDone, then Ended.
+
+A run that is watched has a Watched after each EpochDone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from aedeploy.bundle import Bundle, DataRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastEpoch:
+    """Of an epoch that an earlier process did, what ``history.jsonl`` has of its losses."""
+
+    epoch: int
+    phase: str
+    train_loss: float
+    held_out_loss: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +39,7 @@ class Started:
     epochs_done: int  # more than 0 in a run that goes on
     steps: int  # of one epoch
     notes: tuple[str, ...]
+    history: tuple[PastEpoch, ...]  # of a run that goes on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +70,16 @@ class EpochDone:
     images_per_second: float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Watched:
+    """A few held-out images after an epoch, always the same ones; uint8 [n, H, W, C]."""
+
+    epoch: int
+    inputs: np.ndarray  # what the model was given: corrupted, where the recipe corrupts; else the originals
+    reconstructions: np.ndarray
+    originals: np.ndarray
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ended:
     """The bundle is written. ``completed`` is False where the run was stopped before its last epoch."""
@@ -66,4 +92,4 @@ class Ended:
     seconds: float  # of this process, from the first look at the configuration
 
 
-Event = Started | StepsDone | EpochDone | Ended
+Event = Started | StepsDone | EpochDone | Watched | Ended

@@ -49,7 +49,7 @@ def method_sums(
     In eval mode, and corrupted and sampled as in training, but with the same noise whenever this is called, so that
     epochs can be compared.
     """
-    with _evaluating(model), _evaluating(method.extra):
+    with evaluating(model), evaluating(method.extra):
         totals = torch.zeros(len(method.names(phase)), dtype=precise(device), device=device)
         for clean in _batches(images, device, world):
             corrupted, sigma = corruptions(clean)
@@ -76,7 +76,7 @@ def metrics(
     def add(name: str, values: Tensor) -> None:
         totals[name] = totals.get(name, 0.0) + values.sum(dtype=precise(device))
 
-    with _evaluating(model):
+    with evaluating(model):
         for clean in _batches(images, device):
             code, raw = model.reconstruct(*corruptions.none_at_all(clean))
             error = model.finish(raw) - clean
@@ -134,7 +134,8 @@ def _batches(images: ImageSet, device: torch.device, world: World | None = None)
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in eval mode while the block runs."""
     was_training = model.training
     model.eval()
     try:

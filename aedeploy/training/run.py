@@ -45,10 +45,13 @@ from aedeploy.training.validity import (
     choose_device,
     codebook_note,
 )
+from aedeploy.training.watch import Watch
 
 
 def train(config: TrainConfig, stop: threading.Event | None = None) -> Iterator[Event]:
     """Train a recipe and write its bundle: Started, then StepsDone and EpochDone, and at last Ended with the bundle.
+
+    After each EpochDone of a run that is to be watched comes a Watched.
 
     When ``stop`` is set, the run ends after the step it is at: with a checkpoint, from which ``resume`` goes on as if
     nothing had happened, and with a bundle of the best weights so far. Torch's global random state is that of the run
@@ -134,6 +137,7 @@ class _Run:
         if config.resume:
             restore(config.out / CHECKPOINT_FILE, self.fit, self.identity)
         self.history = History(config.out, self.fit.progress.epoch if world.leads else 0)
+        self.watch = Watch(data.held_out, recipe.corruptions) if config.watch and world.leads else None
 
     def events(self, notes: tuple[str, ...], begun: float, stop: threading.Event) -> Iterator[Event]:
         """From the first to the last; a follower does not see the bundle, which is the leader's."""
@@ -156,6 +160,7 @@ class _Run:
             epochs_done=self.fit.progress.epoch,
             steps=self.fit.steps(len(self.data.train)),
             notes=notes,
+            history=self.history.before,
         )
 
     def train(self, stop: threading.Event) -> Iterator[Event]:
@@ -175,6 +180,8 @@ class _Run:
                         self._save()
                         saved = time.perf_counter()
                     yield event
+                    if self.watch and isinstance(event, EpochDone):
+                        yield self.watch.look(self.fit)
         except TrainingError as error:
             raise self._failed(error) from None
         if not self.fit.completed:
