@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # There while an install runs: what an interrupted one leaves behind is not trusted.
 UNFINISHED := $(VENV)/.installing
 
-.PHONY: help demo test test-slow check embed-tools embed-test bench results parity docs clean
+.PHONY: help demo test test-slow check embed-tools embed-test bench results gallery parity docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ bench: $(STAMP)  ## every benchmark, one JSON object a line
 
 results: $(STAMP)  ## every recipe trained on MNIST, exported, measured, into docs/results.md; goes on where it stopped
 	@$(BIN)/python benchmarks/results.py
+
+gallery: $(STAMP)  ## docs/gallery.md: what notebooks ask, drawn and measured; trains half an hour at first; goes on
+	@$(BIN)/python benchmarks/gallery.py
 
 parity: $(STAMP)  ## every recipe in every format against PyTorch, into docs/parity.md; goes on where it stopped
 	@$(BIN)/python benchmarks/parity.py

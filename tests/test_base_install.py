@@ -238,3 +238,14 @@ def test_what_needs_torch_says_how_to_get_it(base: Base, command: str) -> None:
     answer = json.loads(base.aedeploy(command, "--json", code=1))
     assert answer["error"]["type"] == "MissingDependencyError"
     assert "pip install 'aedeploy[train]'" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("command", [["report"], ["plot", "latents"]])
+def test_what_draws_says_how_to_get_it(base: Base, command: list[str]) -> None:
+    answer = json.loads(base.aedeploy(*command, "--json", code=1))
+    assert answer["error"]["type"] == "MissingDependencyError"
+    assert "pip install 'aedeploy[pictures]'" in answer["error"]["message"]
+
+
+def test_every_picture_is_listed(base: Base) -> None:
+    assert len(json.loads(base.aedeploy("list", "pictures", "--json"))["pictures"]) >= 16

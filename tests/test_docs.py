@@ -57,6 +57,8 @@ def test_the_commands_are_those_of_the_design() -> None:
         "inspect",
         "evaluate",
         "bench",
+        "report",
+        "plot",
         "embed",
         "conform",
         "encode",

@@ -54,6 +54,7 @@ def test_exit_codes_are_those_of_the_design() -> None:
         "UnknownNameError": 2,
         "IntegrityError": 5,
         "ParityError": 5,
+        "PictureError": 2,
         "NothingToDoError": 4,
     }
     assert {kind.__name__: kind.exit_code for kind in CLASSES} == {

@@ -69,7 +69,7 @@ def test_the_first_run_installs_the_tested_versions_and_the_second_nothing(check
     assert make(checkout).returncode == 0
     first = asked(checkout)
     assert first[0] == "-m venv .venv"
-    assert first[1].endswith("-c constraints.txt -e .[train,dev,openvino,ncnn,pnnx]")
+    assert first[1].endswith("-c constraints.txt -e .[train,pictures,dev,openvino,ncnn,pnnx]")
     tests = "-m pytest -m not slow --numprocesses auto --dist loadfile"
     assert first[2:] == [tests]
     assert (checkout / "tools-asked-for").exists()

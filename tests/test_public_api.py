@@ -28,6 +28,7 @@ PUBLIC = [
     "MissingDependencyError",
     "NothingToDoError",
     "ParityError",
+    "PictureError",
     "TrainingError",
     "UnknownNameError",
     "__version__",

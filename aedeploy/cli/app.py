@@ -24,6 +24,7 @@ from aedeploy.cli import (
     parity,
     plot,
     reconstruct,
+    report,
     sweep,
     train,
     verify,
@@ -64,8 +65,9 @@ app.command("parity")(parity.parity)
 app.command("verify")(verify.verify)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
-app.command("plot")(plot.plot)
 app.command("bench")(bench.bench)
+app.command("report")(report.report)
+app.command("plot")(plot.plot)
 app.command("embed")(embed.embed)
 app.command("conform", cls=conform.ConformCommand)(conform.conform)
 app.command("encode", cls=JobCommand)(encode.encode)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,6 +43,8 @@ def plane(flat: np.ndarray, method: Method = "auto", seed: int = 0) -> Plane:
     if images < 3:
         raise PictureError(f"{images} latents of {numbers:,} numbers span no plane: give more images with --data.")
     if method == "tsne":
+        if not differ(flat):
+            raise PictureError("All latents are the same, so there is no telling who is near whom.")
         return _tsne(flat, seed)
     points, explained = principal(flat, 2)
     axes = tuple(f"principal component {at + 1} ({share:.0%})" for at, share in enumerate(explained))
@@ -54,10 +58,16 @@ def principal(flat: np.ndarray, components: int) -> tuple[np.ndarray, tuple[floa
     """
     rows = flat.astype(np.float64)
     fitted = fitted_pca(rows, min(components, *flat.shape))
-    shares = np.nan_to_num(fitted.explained_variance_ratio_)  # of latents that are all the same, 0 by 0
+    # Of latents that are all the same, a share of nothing, or of rounding.
+    shares = fitted.explained_variance_ratio_ if differ(flat) else np.zeros(fitted.n_components_)
     missing = components - len(shares)
     points = np.pad(fitted.transform(rows), ((0, 0), (0, missing)))
     return points, tuple(float(share) for share in np.pad(shares, (0, missing)))
+
+
+def differ(flat: np.ndarray) -> bool:
+    """Whether any two rows, [N, D], differ."""
+    return bool((flat != flat[0]).any())
 
 
 def fitted_pca(rows: np.ndarray, components: int) -> Any:
@@ -67,8 +77,19 @@ def fitted_pca(rows: np.ndarray, components: int) -> Any:
 
     # Of few numbers exactly, and many times faster than by all singular vectors; of many, those that are asked for.
     solver = "covariance_eigh" if rows.shape[1] <= _EXACT else "randomized"
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"), one_thread():
         return PCA(components, svd_solver=solver, random_state=0).fit(rows)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one core: threads that wait for one another on a busy machine cost these small problems many times
+    what they take.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
 
 
 def require_sklearn(purpose: str) -> None:
@@ -89,6 +110,7 @@ def _tsne(flat: np.ndarray, seed: int) -> Plane:
 
     # It must be below the number of images.
     perplexity = min(_PERPLEXITY, (len(flat) - 1) / 3)
-    points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(flat)
+    with one_thread():
+        points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(flat)
     axes = ("t-SNE 1 (no unit)", "t-SNE 2 (no unit)")
     return Plane(points=points, axes=axes, method=f"t-SNE, perplexity {perplexity:.3g}")

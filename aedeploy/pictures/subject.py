@@ -13,11 +13,12 @@ import numpy as np
 from aedeploy.bundle import Bundle, Manifest
 from aedeploy.bundle.locate import find_bundle
 from aedeploy.bundle.store import HISTORY_FILE
-from aedeploy.errors import ConfigError, PictureError
+from aedeploy.errors import BackendError, ConfigError, PictureError
 from aedeploy.evaluation.gaussian import kl_to_standard_normal
 from aedeploy.evaluation.images import Failure
 from aedeploy.evaluation.labelled import LabelledImages, labelled_images
 from aedeploy.images.pixels import to_floats
+from aedeploy.pictures.theme import short
 from aedeploy.runtime.codec import Codec, auto_batch_size, load
 from aedeploy.runtime.runner import Arrays
 
@@ -90,9 +91,9 @@ class Subject:
     @cached_property
     def errors(self) -> np.ndarray:
         """The mean squared error of each reconstruction, pixels in [0, 1]: float64 [N]."""
-        difference = self.pixels.astype(np.float64) - self.reconstructions
-        found: np.ndarray = np.square(difference / 255.0).mean(axis=(1, 2, 3))
-        return found
+        # Image by image: all of them in float64 may be more than there is memory.
+        pairs = zip(self.pixels, self.reconstructions, strict=True)
+        return np.array([np.square((one.astype(np.float64) - other) / 255.0).mean() for one, other in pairs])
 
     @cached_property
     def code(self) -> Arrays:
@@ -144,7 +145,9 @@ class Subject:
         if "logvar" not in self.code:
             return None
         mean, logvar = (self.code[name].astype(np.float64) for name in ("latent", "logvar"))
-        by_image: np.ndarray = kl_to_standard_normal(mean, logvar).mean(axis=0)
+        # A variance that nothing holds down may have no KL that a float can hold.
+        with np.errstate(over="ignore"):
+            by_image: np.ndarray = kl_to_standard_normal(mean, logvar).mean(axis=0)
         found: np.ndarray = by_image.reshape(len(by_image), -1).sum(axis=1)
         return found
 
@@ -171,6 +174,9 @@ class Subject:
     def denoise(self, noisy: np.ndarray, sigma: float) -> np.ndarray:
         """Noisy images, float32 [N, C, H, W], not clipped, through the autoencoder, which is told σ (in levels of 255)
         where it takes it: float32 [N, C, H, W] in [0, 1].
+
+        Raises:
+            BackendError: the graph gave NaN or infinity.
         """
         told = sigma if self.manifest.noise is not None else None
         size = auto_batch_size(self.codec.geometry)
@@ -178,6 +184,8 @@ class Subject:
         for start in range(0, len(noisy), size):
             given = np.ascontiguousarray(noisy[start : start + size])
             image = self.codec.run("autoencoder", given, sigma=told)["reconstruction"]
+            if not np.isfinite(image).all():
+                raise BackendError(f"The autoencoder of bundle {self.name!r} gave NaN or infinity in 'reconstruction'.")
             parts.append(to_floats(image) if image.dtype == np.uint8 else image)
         return np.concatenate(parts)
 
@@ -232,22 +240,31 @@ class Subject:
         if str(named) in classes:
             return self.typical(str(named))
         if isinstance(named, int) or str(named).isdecimal():
-            if int(named) < len(self.pixels):
+            if 0 <= int(named) < len(self.pixels):
                 return int(named)
             raise ConfigError(f"{role}={named}: there are {len(self.pixels):,} images, counted from 0.")
         known = f"the classes are {', '.join(classes)}" if classes else "the images have no labels"
         raise ConfigError(f"{role}={named}: {known}; or give the position of an image, from 0.")
 
+    def called(self, place: int) -> str:
+        """An image's label, as far as a picture has room for it, or its position."""
+        label = self.images.labels[place] if self.images.labels else None
+        return f"image {place}" if label is None else short(label, 12)
+
     def typical(self, label: str) -> int:
-        """The image of a class whose latent is the nearest to the mean of all of them."""
-        labels = np.array([str(each) for each in self.images.labels or ()])
-        members = np.flatnonzero(labels == label)
-        latents = self.flat[members].astype(np.float64)
-        distance = np.square(latents - latents.mean(axis=0)).sum(axis=1)
+        """The image of a class whose latent is the nearest to the mean of all of them; of a model without latents, the
+        image itself.
+        """
+        members = self._members(label)
+        rows = self.pixels.reshape(len(self.pixels), -1) if self.manifest.latent is None else self.flat
+        chosen = rows[members].astype(np.float64)
+        distance = np.square(chosen - chosen.mean(axis=0)).sum(axis=1)
         return int(members[distance.argmin()])
 
     def centre(self, label: str) -> np.ndarray:
         """The mean latent of a class: float64 [D]."""
-        labels = np.array([str(each) for each in self.images.labels or ()])
-        found: np.ndarray = self.flat[labels == label].astype(np.float64).mean(axis=0)
+        found: np.ndarray = self.flat[self._members(label)].astype(np.float64).mean(axis=0)
         return found
+
+    def _members(self, label: str) -> np.ndarray:
+        return np.array([at for at, each in enumerate(self.images.labels or ()) if each == label])

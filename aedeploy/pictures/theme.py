@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ SEQUENTIAL = "cividis"
 DIVERGING = "PuOr"
 
 _DOTS_PER_INCH = 160
+# A logarithmic axis of less than this ratio has few powers of ten to label.
+_SHORT = 50.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +148,11 @@ def drawing(theme: Theme) -> Iterator[None]:
     import matplotlib as mpl
 
     settings: dict[Any, Any] = {**mpl.rcParamsDefault, **_settings(theme)}
-    with mpl.rc_context(settings):
+    # A figure of its own needs no backend, and the context would not give the user's back.
+    settings.pop("backend", None)
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # A letter that the font does not have is drawn as a box.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield
 
 
@@ -156,12 +163,26 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def plain_ticks(axis: Any) -> None:
-    """Label a logarithmic axis in plain figures, not as powers of ten: text that might be math is not taken as such."""
-    from matplotlib.ticker import FuncFormatter, LogFormatter
+def short(name: str, most: int = 24) -> str:
+    """A name as it is drawn: a long one cut, so that it leaves the picture its room; its first letter is no mark that
+    matplotlib's legends would take as theirs.
+    """
+    cut = name if len(name) <= most else f"{name[: most - 1]}…"
+    return f" {cut}" if cut.startswith("_") else cut
 
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.6)))
+
+def plain_ticks(axis: Any) -> None:
+    """Label a logarithmic axis in plain figures, not as powers of ten: text that might be math is not taken as such.
+
+    To be called when all is drawn: over a short range there are figures between the powers too.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    figures = FuncFormatter(lambda value, _: f"{value:g}")
+    axis.set_major_formatter(figures)
+    axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    axis.set_minor_formatter(figures if high < _SHORT * low else NullFormatter())
 
 
 def whole_ticks(axis: Any) -> None:
@@ -175,7 +196,6 @@ def _settings(theme: Theme) -> dict[str, Any]:
     from cycler import cycler
 
     return {
-        "backend": "agg",
         "figure.facecolor": theme.page,
         "figure.dpi": _DOTS_PER_INCH,
         "savefig.dpi": _DOTS_PER_INCH,

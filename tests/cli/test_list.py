@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from aedeploy.cli.app import app
 from aedeploy.errors import MissingDependencyError
+from aedeploy.pictures import picture_names
 from aedeploy.recipes import recipe_names
 from aedeploy.runtime import open as runtime_open
 
@@ -22,6 +23,7 @@ SOME = {
     "backends": {"eager", "exported-program", "ncnn", "onnxruntime", "openvino", "torchscript"},
     "bundles": {"denoiser-gray", "denoiser-color"},
     "targets": {"cpp-libtorch", "cpp-onnx", "node", "python", "web"},
+    "pictures": set(picture_names()),
     "data": {"digits", "mnist", "fashion-mnist", "cifar10", "PATH"},
 }
 

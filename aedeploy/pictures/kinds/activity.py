@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +13,14 @@ from aedeploy.pictures.picture import Picture
 from aedeploy.pictures.subject import Subject
 from aedeploy.pictures.theme import Theme, new_figure, whole_ticks
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 TITLE = "Activity of the latent"
 
 _BINS = 60
+# From this share of exact zeros on a latent is sparse: a black image may well give some in any.
+_SPARSE = 0.01
 
 
 class Choices(Config):
@@ -32,10 +38,13 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     zeros = float((units == 0.0).mean())
     dead = int((used == 0.0).sum())
     silent = int((np.square(spread) <= ACTIVE_VARIANCE).sum())
+    # Of a codebook, 0 is a code like any other.
+    latent = subject.manifest.latent
+    sparse = zeros >= _SPARSE and (latent is None or latent.codebook_size is None)
     figure = new_figure(8.2, 3.4)
     left, right = figure.subplots(1, 2)
-    _histogram(left, units, subject, theme)
-    sparse = zeros > 0.0
+    _histogram(left, units[units != 0.0] if sparse and zeros < 1.0 else units.ravel(), subject, theme)
+    left.set_xlabel("value of a latent number" + (", those of 0 left out" if sparse and zeros < 1.0 else ""))
     shown = np.sort(100.0 * used if sparse else spread)[::-1]
     right.bar(np.arange(1, len(shown) + 1), shown, width=0.8 if len(shown) <= 40 else 1.0, color=theme.first)
     right.set_xlabel(f"{name}s, the most active first")
@@ -50,7 +59,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         figure=figure,
         reading=(
             "Left, how often which values occur"
-            + (", beside N(0, 1), what the prior asks for" if _has_prior(subject) else "")
+            + (", beside N(0, 1), what the prior asks for" if subject.prior is not None else "")
             + f"; right, how active each {name} is: an even slope means shared work, a cliff unused {name}s. {told}."
         ),
         figures={
@@ -65,22 +74,12 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     )
 
 
-def _histogram(axes: object, units: np.ndarray, subject: Subject, theme: Theme) -> None:
-    from matplotlib.axes import Axes
-
-    assert isinstance(axes, Axes)
-    values = units.ravel().astype(np.float64)
-    kept = values[values != 0.0] if (values != 0.0).any() else values
-    low, high = np.quantile(kept, [0.001, 0.999])
+def _histogram(axes: Axes, values: np.ndarray, subject: Subject, theme: Theme) -> None:
+    low, high = np.quantile(values.astype(np.float64), [0.001, 0.999])
     edges = np.linspace(low, high, _BINS + 1) if high > low else np.array([low - 0.5, low + 0.5])
-    axes.hist(kept, bins=list(edges), density=True, color=theme.first, alpha=0.85)
-    if _has_prior(subject):
+    axes.hist(values, bins=list(edges), density=True, color=theme.first, alpha=0.85)
+    if subject.prior is not None:
         at = np.linspace(low, high, 200)
         axes.plot(at, [NormalDist().pdf(value) for value in at], color=theme.second, label="N(0, 1)")
         axes.legend(fontsize=10)
-    axes.set_xlabel("value of a latent number" + (", those of 0 left out" if len(kept) < len(values) else ""))
     axes.set_ylabel("density")
-
-
-def _has_prior(subject: Subject) -> bool:
-    return subject.prior is not None

@@ -37,11 +37,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     triples = _triples(subject, choices)
     results = subject.decode(np.stack([combined(subject.flat, *triple) for triple in triples]))
     rows = [[*(subject.reconstructions[at] for at in three), end] for three, end in zip(triples, results, strict=True)]
-    labels = subject.images.labels
-    names = [
-        "{} + {} − {}".format(*(labels[at] if labels and labels[at] else f"image {at}" for at in triple))
-        for triple in triples
-    ]
+    names = ["{} + {} − {}".format(*map(subject.called, triple)) for triple in triples]
     width, height = figure_size(subject.shape, len(rows), 4)
     figure = new_figure(width + 2.3, height + 0.45)
     show(figure.add_subplot(), rows, names=names, heads=["z₁", "+ z₂", "− z₃", "= decoded"])
@@ -52,8 +48,9 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         theme=theme,
         figure=figure,
         reading=(
-            "The last image of a row is decoded from the sum of the first two latents without the third: where "
-            "directions of the latent space mean something, it has of the first what the difference of the others says."
+            "Reconstructions of three images, and what is decoded from the first two latents without the third: where "
+            "directions of the latent space mean something, it is the first image, changed by what the second has and "
+            "the third has not."
         ),
         figures={"triples": [list(triple) for triple in triples], "nearest_class": nearest},
     )
@@ -83,5 +80,6 @@ def _triples(subject: Subject, choices: Choices) -> list[tuple[int, int, int]]:
     else:
         places = np.unique(np.linspace(0, count - 1, 3 * _ROWS).round().astype(int)).tolist()
     rows = min(_ROWS, len(places) - 2)
-    # Neighbours in the list, each row beginning elsewhere.
-    return [(places[at], places[(at + 3) % len(places)], places[(at + 1) % len(places)]) for at in range(rows)][:_ROWS]
+    # Neighbours in the list, each row beginning elsewhere; of three, the third is two further.
+    plus = min(3, len(places) - 1)
+    return [(places[at], places[(at + plus) % len(places)], places[(at + 1) % len(places)]) for at in range(rows)]

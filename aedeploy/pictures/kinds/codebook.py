@@ -70,7 +70,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         figure=figure,
         reading=(
             "The bars show how evenly the codes share the work: the perplexity is how many of them would do if all "
-            "were used alike, and codes without a bar are dead"
+            "were used alike, and codes without a bar are in none of these images"
             + ("; below, dark places have frequent codes and bright ones rare codes." if maps else ".")
         ),
         figures={

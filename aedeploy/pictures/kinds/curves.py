@@ -82,8 +82,8 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         figures={
             "epochs": len(epochs),
             "best_epoch": best[-1] if best else None,
-            "train_loss": float(train[-1]),
-            "held_out_loss": float(held_out[-1]),
+            "train_loss": float(train[-1]) if np.isfinite(train[-1]) else None,
+            "held_out_loss": float(held_out[-1]) if np.isfinite(held_out[-1]) else None,
         },
         notes=_notes(epochs),
     )

@@ -44,6 +44,9 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     unknown = next((name for name in corruption if name not in CORRUPTIONS), None)
     if unknown is not None:
         raise PictureError(f"{subject.name!r} was trained on {unknown!r}, which pictures do not know how to repeat.")
+    first = next(iter(corruption))
+    if choices.strength is not None and choices.strength > 1.0 and CORRUPTIONS[first][0] == "share":
+        raise ConfigError(f"strength={choices.strength:g}: of {first} it is a share, from 0 to 1.")
     chosen = np.unique(np.linspace(0, len(subject.pixels) - 1, choices.columns).round().astype(int))
     clean = to_floats(subject.pixels[chosen])
     noisy, used = corrupted(clean, corruption, choices.strength, subject.generator("denoising"))

@@ -26,7 +26,9 @@ class Choices(Config):
     """What may be chosen."""
 
     image: str | int = Field(default=0, description="A class, or the position of an image.")
-    layers: list[str] | None = Field(default=None, description="Names of layers; by default up to four, evenly spaced.")
+    layers: list[str] | None = Field(
+        default=None, min_length=1, description="Names of layers; by default up to four, evenly spaced."
+    )
     channels: int = Field(default=8, ge=1, le=16, description="Of each layer: those that vary most over the image.")
 
 
@@ -91,7 +93,7 @@ def feature_maps(model: Any, image_1CHW: np.ndarray) -> list[Layer]:
     def note(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(output, torch.Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1:
-                found.append(Layer(name=name, kind=type(module).__name__, maps=output[0].float().numpy()))
+                found.append(Layer(name=name, kind=type(module).__name__, maps=output[0].float().clone().numpy()))
 
         return hook
 

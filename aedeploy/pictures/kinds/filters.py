@@ -40,10 +40,10 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         images = mpl.colormaps[DIVERGING](scale(chosen[..., 0]), bytes=True)
     else:
         images = np.rint(127.5 + 127.5 * chosen / largest).astype(np.uint8)
-    columns = min(12, len(images))
+    columns = min(12 if len(images) > 24 else 8, len(images))
     rows = [list(images[at : at + columns]) for at in range(0, len(images), columns)]
     width, height = figure_size(images.shape[1:], len(rows), columns)
-    figure = new_figure(max(width, 3.0) + 0.9, max(height, 1.2))
+    figure = new_figure(max(width, 3.0) + 0.9, max(height, 1.7))
     axes = figure.add_subplot()
     show(axes, rows)
     if grey:

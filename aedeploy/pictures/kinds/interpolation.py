@@ -35,17 +35,22 @@ def linear(start: np.ndarray, stop: np.ndarray, steps: int) -> np.ndarray:
 
 
 def spherical(start: np.ndarray, stop: np.ndarray, steps: int) -> np.ndarray:
-    """Even steps on the arc between two latents, [D] each (Shoemake 1985; White 2016): float64 [steps, D].
+    """Even steps of direction on the arc between two latents, [D] each (Shoemake 1985; White 2016), and of their
+    distance from 0: float64 [steps, D]. On the line where there is no one arc.
 
     N(0, I) of many numbers is near a sphere, which a line leaves for the middle, where it has next to nothing.
     """
     first, last = start.astype(np.float64), stop.astype(np.float64)
-    norms = np.linalg.norm(first) * np.linalg.norm(last)
-    angle = np.arccos(np.clip(first @ last / norms, -1.0, 1.0)) if norms > 0.0 else 0.0
-    if angle < _LEAST_ANGLE or np.pi - angle < _LEAST_ANGLE:
+    norms = np.linalg.norm(first), np.linalg.norm(last)
+    if min(norms) == 0.0:
         return linear(first, last, steps)
+    first, last = first / norms[0], last / norms[1]
+    angle = np.arccos(np.clip(first @ last, -1.0, 1.0))
+    if angle < _LEAST_ANGLE or np.pi - angle < _LEAST_ANGLE:
+        return linear(start, stop, steps)
     share = np.linspace(0.0, 1.0, steps)[:, None]
-    arc: np.ndarray = (np.sin((1.0 - share) * angle) * first + np.sin(share * angle) * last) / np.sin(angle)
+    length = ((1.0 - share) * norms[0] + share * norms[1]) / np.sin(angle)
+    arc: np.ndarray = length * (np.sin((1.0 - share) * angle) * first + np.sin(share * angle) * last)
     return arc
 
 
@@ -61,21 +66,19 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     ways = {"linear": linear}
     if latent is not None and latent.distribution == "gaussian" and subject.flat.shape[1] > 1:
         ways["spherical"] = spherical
-    labels = subject.images.labels
     rows, names = [], []
     for first, last in pairs:
-        ends = [str(labels[at]) if labels and labels[at] else f"image {at}" for at in (first, last)]
         for way, path in ways.items():
             images = subject.decode(path(subject.flat[first], subject.flat[last], choices.steps))
             rows.append(images)
-            names.append(f"{ends[0]} → {ends[1]}" + (f", {way}" if len(ways) > 1 else ""))
+            names.append(f"{subject.called(first)} → {subject.called(last)}" + (f", {way}" if len(ways) > 1 else ""))
     shares = [f"{share:.0%}" for share in np.linspace(0, 1, choices.steps)]
     width, height = figure_size(subject.shape, len(rows), choices.steps)
-    figure = new_figure(width + 1.9, height + 0.45)
+    figure = new_figure(width + 2.1, height + 0.45)
     show(figure.add_subplot(), [list(row) for row in rows], names=names, heads=shares)
     reading = "Every strip goes from one image's latent to another's in even steps, each decoded"
     if len(ways) > 1:
-        reading += "; linear is the straight way, spherical keeps the distance from 0 that the prior asks for"
+        reading += "; linear is the straight way, spherical one around 0, no nearer to it than the ends are"
     return Picture(
         kind="interpolation",
         title=TITLE,

@@ -33,7 +33,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     axes.set_xlabel(f"{subject.unit_name}, by falling KL")
     axes.set_ylabel("KL from N(0, 1), nats an image")
     if len(kl) <= 32:
-        axes.set_xticks(np.arange(len(kl)), [str(at + 1) for at in order], fontsize=9 if len(kl) <= 16 else 7)
+        axes.set_xticks(np.arange(len(kl)), [str(at + 1) for at in order], fontsize=9 if len(kl) <= 24 else 7)
     axes.grid(visible=False, axis="x")
     return Picture(
         kind="kl",

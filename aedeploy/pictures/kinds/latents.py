@@ -11,12 +11,14 @@ from aedeploy.config import Config
 from aedeploy.pictures.picture import HoverPoints, Picture
 from aedeploy.pictures.scatter import Method, Plane, plane
 from aedeploy.pictures.subject import Subject
-from aedeploy.pictures.theme import Theme, new_figure
+from aedeploy.pictures.theme import Theme, new_figure, short
 
 TITLE = "The latent space"
 
 # Classes that have a hue of their own; one more is drawn with the rest.
 _MOST_CLASSES = 10
+# Rows of distances that are formed at a time.
+_BLOCK = 1024
 
 
 class Choices(Config):
@@ -34,10 +36,8 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     points = found.points if found.points.shape[1] == 2 else _in_rows(found.points, subject.images.labels)
     labels, classes = _drawn_classes(subject)
     for at, name in enumerate(classes):
-        chosen = labels == name
-        axes.scatter(
-            points[chosen, 0], points[chosen, 1], s=14, color=theme.hues[at], alpha=0.75, linewidths=0, label=name
-        )
+        own = points[labels == name]
+        axes.scatter(own[:, 0], own[:, 1], s=14, color=theme.hues[at], alpha=0.75, linewidths=0, label=short(name))
     if not classes:
         axes.scatter(points[:, 0], points[:, 1], s=14, color=theme.first, alpha=0.75, linewidths=0)
     elif (rest := ~np.isin(labels, classes)).any():
@@ -46,6 +46,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     if found.points.shape[1] == 2:
         axes.set_ylabel(found.axes[1])
         axes.set_aspect("equal", adjustable="datalim")
+        figure.draw_without_rendering()  # which widens the axes' range: the layout has to know it
         _name_clusters(axes, points, labels, classes, theme)
     else:
         axes.set_yticks([])
@@ -68,6 +69,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         notes=_notes(found, subject),
         hover=HoverPoints(
             axes=axes,
+            theme=theme,
             points=points,
             images=subject.pixels,
             names=names or [f"image {at}" for at in range(len(points))],
@@ -75,17 +77,26 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     )
 
 
-def same_label_share(flat: np.ndarray, labels: np.ndarray) -> float:
-    """The share of images whose nearest neighbour among the latents, [N, D], has the same label."""
-    rows = flat.astype(np.float64)
+def same_label_share(flat: np.ndarray, labels: np.ndarray) -> float | None:
+    """The share of images with a label whose nearest neighbour among these, by the latents, [N, D], has the same label;
+    None where there are fewer than two. ``labels``: of strings, None for an image that has none.
+    """
+    known = np.array([label is not None for label in labels])
+    rows, labels = flat[known].astype(np.float64), labels[known]
+    if len(rows) < 2:
+        return None
     squares = np.square(rows).sum(axis=1)
-    distance = squares[:, None] + squares[None] - 2.0 * rows @ rows.T
-    np.fill_diagonal(distance, np.inf)
-    return float((labels[distance.argmin(axis=1)] == labels).mean())
+    same = 0
+    for start in range(0, len(rows), _BLOCK):
+        at = np.arange(start, min(start + _BLOCK, len(rows)))
+        distance = squares - 2.0 * rows[at] @ rows.T  # less the square of the row itself, which is the same for all
+        distance[np.arange(len(at)), at] = np.inf
+        same += int((labels[distance.argmin(axis=1)] == labels[at]).sum())
+    return same / len(rows)
 
 
 def _drawn_classes(subject: Subject) -> tuple[np.ndarray, list[str]]:
-    labels = np.array([str(label) for label in subject.images.labels or ()])
+    labels = np.array(subject.images.labels or (), dtype=object)
     classes = list(subject.images.classes)
     if len(classes) > _MOST_CLASSES:
         often = sorted(classes, key=lambda name: -int((labels == name).sum()))[: _MOST_CLASSES - 1]
@@ -107,7 +118,16 @@ def _name_clusters(axes: Any, points: np.ndarray, labels: np.ndarray, classes: l
 
     for name in classes:
         at = np.median(points[labels == name], axis=0)
-        text = axes.text(*at, name, fontsize=12, fontweight="bold", ha="center", va="center", color=theme.ink)
+        text = axes.text(
+            *at,
+            short(name, 12),
+            in_layout=False,
+            fontsize=12,
+            fontweight="bold",
+            ha="center",
+            va="center",
+            color=theme.ink,
+        )
         text.set_path_effects([effects.withStroke(linewidth=3, foreground=theme.page)])
 
 

@@ -51,7 +51,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     scale = Normalize(0.0, max(float(error.max()), 1 / 255))
     coloured = dict(zip(shown, mpl.colormaps[SEQUENTIAL](scale(error), bytes=True), strict=True))
     width, height = figure_size(subject.shape, 3 * len(chosen), max(map(len, chosen.values())))
-    figure = new_figure(max(width + 2.3, 4.6), height + 0.5 * len(chosen) + 0.3)
+    figure = new_figure(max(width + 2.8, 4.6), height + 0.5 * len(chosen) + 0.3)
     every = figure.subplots(len(chosen), 1, squeeze=False)[:, 0]
     for axes, (case, places) in zip(every, chosen.items(), strict=True):
         rows = [[picture[p] for p in places] for picture in (subject.pixels, subject.reconstructions, coloured)]
@@ -68,8 +68,12 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         theme=theme,
         figure=figure,
         reading=(
-            "Each column is an image, what the model makes of it, and where the two differ (brighter: more); the "
-            "best, median and worst by mean squared error show what is typical and what goes wrong."
+            "Each column is an image, what the model makes of it, and where the two differ (brighter: more)"
+            + (
+                "."
+                if "all" in chosen
+                else "; the best, median and worst by mean squared error show what is typical and what goes wrong."
+            )
         ),
         figures={
             "images": len(subject.errors),

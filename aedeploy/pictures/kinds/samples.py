@@ -13,7 +13,7 @@ from aedeploy.config import Config
 from aedeploy.errors import PictureError
 from aedeploy.pictures.grid import figure_size, show
 from aedeploy.pictures.picture import Picture
-from aedeploy.pictures.scatter import fitted_pca, require_sklearn
+from aedeploy.pictures.scatter import differ, fitted_pca, one_thread, require_sklearn
 from aedeploy.pictures.subject import Subject
 from aedeploy.pictures.theme import Theme, new_figure
 
@@ -24,6 +24,8 @@ _MOST_DIRECTIONS = 64
 _MOST_COMPONENTS = 10
 # Images that a component must have to say anything of its shape.
 _IMAGES_PER_COMPONENT = 20
+# Of a component in each direction, as a share of that of all latents.
+_LEAST_VARIANCE = 1e-6
 
 
 class Choices(Config):
@@ -68,15 +70,18 @@ def from_mixture(flat: np.ndarray, count: int, components: int | None, seed: int
         raise PictureError("One latent has no distribution to draw from: give more images with --data.")
     most = max(1, images // _IMAGES_PER_COMPONENT)
     directions = min(_MOST_DIRECTIONS, numbers, max(1, images // 4))
-    rows = flat.astype(np.float64)
-    if not rows.std(axis=0).any():
+    if not differ(flat):
         raise PictureError("All latents are the same, so there is no distribution to draw from.")
+    rows = flat.astype(np.float64)
     plane = fitted_pca(rows, directions)
     wanted = min(components or _MOST_COMPONENTS, most if components is None else images)
-    mixture = GaussianMixture(wanted, covariance_type="full", reg_covar=1e-6, random_state=seed)
-    with warnings.catch_warnings():
+    points = plane.transform(rows)
+    # In the latents' own units: what is added to every variance must be next to nothing of them.
+    least = _LEAST_VARIANCE * float(points.var(axis=0).mean())
+    mixture = GaussianMixture(wanted, covariance_type="full", reg_covar=least, random_state=seed)
+    with warnings.catch_warnings(), one_thread():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        mixture.fit(plane.transform(rows))
+        mixture.fit(points)
     drawn, _ = mixture.sample(count)
     # sample() gives them component by component; a picture mixes them.
     drawn = drawn[np.random.default_rng(seed).permutation(count)]
@@ -100,6 +105,10 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         said = "Each image is decoded from a draw of the prior N(0, I)"
         if subject.prior is None:
             notes.append("Nothing in training brought the latents to N(0, I), so the decoder has not seen such draws.")
+        if subject.spatial:
+            notes.append(
+                "Each place is drawn alone, so whole objects are not to be expected: they take a second model."
+            )
         spread = subject.flat.astype(np.float64)
         figures |= {"latent_mean": float(spread.mean()), "latent_std": float(spread.std())}
     else:

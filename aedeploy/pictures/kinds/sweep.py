@@ -17,7 +17,7 @@ from aedeploy.evaluation.images import EvaluationImages
 from aedeploy.evaluation.pca import fit_components, most_fitted
 from aedeploy.images.geometry import Geometry
 from aedeploy.pictures.picture import Picture
-from aedeploy.pictures.theme import Theme, new_figure, plain_ticks
+from aedeploy.pictures.theme import Theme, new_figure, plain_ticks, short
 from aedeploy.runtime.codec import image_geometry
 
 TITLE = "Sweep"
@@ -55,13 +55,14 @@ def draw_sweep(folder: Path, theme: Theme, *, data: str | None = None, root: Pat
         PictureError: there are no results, or nothing that was swept is a number.
     """
     results = _read(folder)
+    variant = str(results["variant"])
     axis = _axis(results)
     lines = lines_of(results, axis)
     figure = new_figure(6.6, 4.2)
     axes = figure.add_subplot()
     markers = "osD^vP*Xh8"
     for at, line in enumerate(lines[: len(theme.hues)]):
-        axes.plot(line.at, line.mse, marker=markers[at], color=theme.hues[at], label=line.name or results["variant"])
+        axes.plot(line.at, line.mse, marker=markers[at], color=theme.hues[at], label=short(line.name or variant, 40))
     notes, pca = [], None
     if axis == _LATENT:
         try:
@@ -81,8 +82,9 @@ def draw_sweep(folder: Path, theme: Theme, *, data: str | None = None, root: Pat
         ticks = np.unique(values)
         axes.set_xticks(ticks, [f"{value:g}" for value in ticks])
         axes.minorticks_off()
-    axes.set_yscale("log")
-    plain_ticks(axes.yaxis)
+    if min(line.mse.min() for line in lines) > 0.0:
+        axes.set_yscale("log")
+        plain_ticks(axes.yaxis)
     axes.set_xlabel("numbers of the latent" if axis == _LATENT else axis)
     axes.set_ylabel("held-out mean squared error\n(pixels in [0, 1])")
     axes.legend(fontsize=10)
@@ -100,8 +102,7 @@ def draw_sweep(folder: Path, theme: Theme, *, data: str | None = None, root: Pat
         figures={
             "axis": axis,
             "lines": {
-                line.name or str(results["variant"]): dict(zip(line.at.tolist(), line.mse.tolist(), strict=True))
-                for line in lines
+                line.name or variant: dict(zip(line.at.tolist(), line.mse.tolist(), strict=True)) for line in lines
             },
             "pca": pca,
         },
@@ -110,14 +111,18 @@ def draw_sweep(folder: Path, theme: Theme, *, data: str | None = None, root: Pat
 
 
 def lines_of(results: dict[str, Any], axis: str) -> list[Line]:
-    """The rows of ``results.json``, one line for each combination of the other axes, by rising values of ``axis``."""
+    """The rows of ``results.json``, one line for each combination of the other axes, by rising values of ``axis``.
+
+    Where that is the latent's size, by all numbers of the latent, also of one that has a height and a width.
+    """
     found: dict[str, list[tuple[float, float]]] = {}
     for row in results["results"]:
         mse = row["test"].get(_METRIC)
         if mse is None:
             continue
         others = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in row["values"].items() if key != axis)
-        found.setdefault(others, []).append((float(row["values"][axis]), float(mse)))
+        value = row["latent"] if axis == _LATENT and row.get("latent") else row["values"][axis]
+        found.setdefault(others, []).append((float(value), float(mse)))
     if not found:
         raise PictureError("No model of the sweep has a mean squared error of held-out images.")
     return [
@@ -133,17 +138,20 @@ def pca_curve(images: EvaluationImages, geometry: Geometry, sizes: list[int]) ->
     values = geometry.height * geometry.width * geometry.channels
     sizes = [size for size in sizes if size < values]
     train = (images.train or images.test).sample(most_fitted(values))
-    fitted = np.concatenate([batch.reshape(len(batch), values) for batch in train.batches(geometry, 256)])
-    components = fit_components(fitted, max(sizes, default=0))
+    fitted = [batch.reshape(len(batch), values) for batch in train.batches(geometry, 256)]
+    if not fitted:
+        raise images.unreadable()
+    components = fit_components(np.concatenate(fitted), max(sizes, default=0))
     squared, count = dict.fromkeys(sizes, 0.0), 0
     for batch in images.test.batches(geometry, 256):
         rows = batch.reshape(len(batch), values) / 255.0
         count += rows.size
         coefficients = components.project(rows)
         # Orthonormal: what the first k leave over is what all of it had, less their squares.
-        left = np.square(rows - components.mean).sum() - np.cumsum(np.square(coefficients).sum(axis=0))
+        taken = np.cumsum([0.0, *np.square(coefficients).sum(axis=0)])
+        whole = np.square(rows - components.mean).sum()
         for size in sizes:
-            squared[size] += float(left[min(size, len(left)) - 1])
+            squared[size] += float(whole - taken[min(size, len(taken) - 1)])
     return {size: max(0.0, value) / count for size, value in squared.items()}
 
 
@@ -155,16 +163,28 @@ def _read(folder: Path) -> dict[str, Any]:
     path = folder / RESULTS_FILE
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-        if not {"variant", "over", "results"} <= set(results) or not results["results"]:
-            raise ValueError
+        _check(results)
     except FileNotFoundError:
         raise PictureError(f"{folder} holds no {RESULTS_FILE}: name the folder that aedeploy sweep wrote.") from None
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise PictureError(
             f"{path} is not what a sweep writes, or has no trained model: run the sweep again."
         ) from None
     checked: dict[str, Any] = results
     return checked
+
+
+def _check(results: dict[str, Any]) -> None:
+    """Raise some error where what is read here is not there."""
+    over = {key: list(values) for key, values in results["over"].items()}
+    for row in results["results"]:
+        if not isinstance(row["point"], str) or any(row["values"][key] not in values for key, values in over.items()):
+            raise ValueError
+        mse = row["test"].get(_METRIC)
+        if mse is not None and not (isinstance(mse, (int, float)) and np.isfinite(mse)):
+            raise ValueError
+    if not results["results"] or not isinstance(results["variant"], str):
+        raise ValueError
 
 
 def _axis(results: dict[str, Any]) -> str:

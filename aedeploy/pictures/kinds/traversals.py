@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from aedeploy.config import Config
-from aedeploy.errors import ConfigError
+from aedeploy.errors import PictureError
 from aedeploy.pictures.grid import figure_size, show
 from aedeploy.pictures.picture import Frames, Picture
 from aedeploy.pictures.subject import Subject
@@ -56,13 +56,15 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         place = subject.typical(subject.images.classes[0])
     units, prior = subject.units, subject.prior is not None and not subject.spatial
     if len(subject.pixels) < 2 and not prior:
-        raise ConfigError("One image has no range to go through: give more with --data.")
-    spread = subject.kl if subject.kl is not None else units.astype(np.float64).var(axis=1)
+        raise PictureError("One image has no range to go through: give more with --data.")
+    kl = subject.kl
+    known = kl is not None and bool(np.isfinite(kl).all())
+    spread = kl if kl is not None and known else units.astype(np.float64).var(axis=1)
     order = np.argsort(-spread, kind="stable")[: choices.rows]
     values = ranges(units, choices.steps, prior=prior)
     rows = [subject.decode(traversal(subject.latents[place], at, values[at])) for at in order]
-    measure = "KL" if subject.kl is not None else "variance"
-    names = [f"z{_subscript(int(at) + 1)}  {_value(float(spread[at]))}" for at in order]
+    measure = "KL" if known else "variance"
+    names = [f"z{_subscript(int(at) + 1)}  {float(spread[at]):.3g}" for at in order]
     width, height = figure_size(subject.shape, len(rows), choices.steps)
     figure = new_figure(width + 1.6, height + 0.5)
     axes = figure.add_subplot()
@@ -94,10 +96,6 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
 
 def _shares(steps: int) -> list[str]:
     return ["least", *[""] * (steps - 2), "most"]
-
-
-def _value(spread: float) -> str:
-    return f"{spread:.2g}"
 
 
 def _subscript(number: int) -> str:
