@@ -35,7 +35,8 @@ COMMAND = Path(sys.executable).with_name("aedeploy")
 #: Of a recipe; what it says of itself trains nothing.
 TABLES = ("model", "corruption", "objective", "training")
 THEMES = (LIGHT, DARK)
-_GRAPH_IS_WRONG = 5
+# Exit codes of aedeploy.
+_REFUSED, _GRAPH_IS_WRONG, _INTERRUPTED = 2, 5, 130
 _COLOURS = (32, 64, 128, 256)
 
 
@@ -105,15 +106,20 @@ def train(model: Model, bundle: Path, overrides: tuple[str, ...]) -> None:
         shared = [override for override in overrides if override not in model.overrides]
         options = [f"--variant={model.recipe}", f"--over=model.latent_dim={sizes}", f"--out={bundle.parent}"]
         options += [f"--set={override}" for override in shared]
-        if _aedeploy("sweep", *options):
-            shutil.rmtree(bundle.parent)  # begun with another recipe
-            _checked("sweep", *options)
+        code = _aedeploy("sweep", *options)
+        if code == _REFUSED and bundle.parent.is_dir():  # begun with another recipe
+            shutil.rmtree(bundle.parent)
+            code = _aedeploy("sweep", *options)
+        _check(code)
         return
     options = [f"--variant={model.recipe}", f"--out={bundle}", "--device=cpu"]
     options += [f"--set={override}" for override in overrides]
-    if (bundle / "checkpoint.safetensors").is_file() and _aedeploy("train", *options, "--resume") == 0:
-        return
-    _checked("train", *options, "--overwrite")
+    code = _REFUSED
+    if (bundle / "checkpoint.safetensors").is_file():
+        code = _aedeploy("train", *options, "--resume")
+    if code == _REFUSED:  # nothing there, or begun with another recipe
+        code = _aedeploy("train", *options, "--overwrite")
+    _check(code)
 
 
 def same_recipe(bundle: Path, recipe: str, overrides: tuple[str, ...]) -> bool:
@@ -201,11 +207,14 @@ def _manifest(bundle: Path) -> dict[str, Any]:
 
 
 def _aedeploy(*arguments: str | Path) -> int:
-    return subprocess.run([str(part) for part in (COMMAND, *arguments, "--quiet")], stdout=sys.stderr).returncode
+    """Run a command; gives its exit code, and ends with it where it was interrupted."""
+    code = subprocess.run([str(part) for part in (COMMAND, *arguments, "--quiet")], stdout=sys.stderr).returncode
+    if code == _INTERRUPTED or code < 0:
+        sys.exit(_INTERRUPTED)
+    return code
 
 
-def _checked(*arguments: str | Path) -> None:
-    code = _aedeploy(*arguments)
+def _check(code: int) -> None:
     if code:
         sys.exit(code)
 

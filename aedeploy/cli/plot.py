@@ -115,7 +115,8 @@ def plot(
             found, data=data, root=data_root, limit=limit, seed=seed,
             backend=backend, format=model_format, device=device, allow_failed=allow_failed,
         )  # fmt: skip
-        name, picture = subject.name, drawn(kind, subject, choices, colours)
+        # The folder's, not the manifest's, which may be anything.
+        name, picture = found.path.resolve().name, drawn(kind, subject, choices, colours)
         failures = subject.failures
         read = len(subject.pixels) if failures else 0
     path = out or Path(f"{name}-{kind}{'-dark' if theme == 'dark' else ''}.png")

@@ -49,11 +49,12 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         figure.draw_without_rendering()  # which widens the axes' range: the layout has to know it
         _name_clusters(axes, points, labels, classes, theme)
     else:
-        axes.set_yticks([])
+        rows = _row_names(subject.images.labels) if 0 < len(classes) <= _MOST_CLASSES else []
+        axes.set_yticks(range(len(rows)), [short(name, 16) for name in rows])
         axes.set_ylabel("label" if classes else "spread for the eye")
     if classes:
         figure.legend(loc="outside right upper", markerscale=1.6, fontsize=10)
-    names = [str(label) if label is not None else "no label" for label in subject.images.labels or ()]
+    names = [_called(label) for label in subject.images.labels or ()]
     return Picture(
         kind="latents",
         title=TITLE,
@@ -107,9 +108,17 @@ def _drawn_classes(subject: Subject) -> tuple[np.ndarray, list[str]]:
 def _in_rows(points: np.ndarray, labels: tuple[str | None, ...] | None) -> np.ndarray:
     """Points of one number, a row for each label, spread within it, since they hide one another on a line."""
     spread = np.random.default_rng(0).uniform(-0.35, 0.35, len(points))
-    names = sorted({str(label) for label in labels or ()})
-    rows = np.array([names.index(str(label)) for label in labels]) if labels else np.zeros(len(points))
+    names = _row_names(labels)
+    rows = np.array([names.index(_called(label)) for label in labels]) if labels else np.zeros(len(points))
     return np.stack([points[:, 0], rows + spread], axis=1)
+
+
+def _row_names(labels: tuple[str | None, ...] | None) -> list[str]:
+    return sorted({_called(label) for label in labels or ()})
+
+
+def _called(label: str | None) -> str:
+    return "no label" if label is None else label
 
 
 def _name_clusters(axes: Any, points: np.ndarray, labels: np.ndarray, classes: list[str], theme: Theme) -> None:
