@@ -17,9 +17,11 @@ from aedeploy.cli.options import (
     Debug,
     Device,
     Json,
+    LookedAtRoot,
     ModelFormat,
     Quiet,
     Verbose,
+    one_bundle,
 )
 from aedeploy.errors import BackendError, ConfigError
 
@@ -42,10 +44,7 @@ def evaluate(
             "Default: what the bundle was trained on.",
         ),
     ] = None,
-    data_root: Annotated[
-        Path | None,
-        typer.Option(help="Where mnist, fashion-mnist and cifar10 are, as train has it. Nothing is downloaded."),
-    ] = None,
+    data_root: LookedAtRoot = None,
     backend: Annotated[
         str | None,
         typer.Option(help="What runs the graphs (aedeploy list backends); eager measures the weights themselves."),
@@ -121,9 +120,7 @@ def evaluate(
     from aedeploy.evaluation.find import find_images
 
     output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
-    if bundle is not None and bundle_option is not None:
-        raise ConfigError(f"BUNDLE {bundle} and --bundle {bundle_option} both name a bundle: give one of them.")
-    found = find_bundle(bundle if bundle is not None else bundle_option)
+    found = find_bundle(one_bundle(bundle, bundle_option))
     sigmas = numbers(sigma)
     if denoising is None:
         of_denoising = {"--told": told, "--baselines": baselines, "--out": out}

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from aedeploy.errors import ConfigError
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no messages.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on the way.")]
@@ -58,6 +60,17 @@ Tolerance = Annotated[
 ]
 
 
+def one_bundle(argument: str | None, option: str | None) -> str | None:
+    """The bundle that either BUNDLE or ``--bundle`` names; None: neither does.
+
+    Raises:
+        ConfigError: both do.
+    """
+    if argument is not None and option is not None:
+        raise ConfigError(f"BUNDLE {argument} and --bundle {option} both name a bundle: give one of them.")
+    return argument if argument is not None else option
+
+
 def trust_own_module(module: str | None) -> None:
     """Let the code that ``--module`` names be run where a bundle asks for it; as of ``python -m``, from here too."""
     if module is None:
@@ -71,6 +84,15 @@ def trust_own_module(module: str | None) -> None:
     if "" not in sys.path:
         sys.path.insert(0, "")
     trust(module)
+
+
+# Of commands that look at a bundle with images.
+LookedAtRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root", help="Where mnist, fashion-mnist and cifar10 are, as train has it. Nothing is downloaded."
+    ),
+]
 
 
 # Of commands that train.

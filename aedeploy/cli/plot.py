@@ -11,7 +11,19 @@ from aedeploy.cli.console import Output, reporting
 from aedeploy.cli.evaluation_tables import failure_lines
 from aedeploy.cli.jobs import SOME_FAILED
 from aedeploy.cli.large_imports import large_imports
-from aedeploy.cli.options import AllowFailed, Backend, BundleOption, Debug, Device, Json, ModelFormat, Quiet, Verbose
+from aedeploy.cli.options import (
+    AllowFailed,
+    Backend,
+    BundleOption,
+    Debug,
+    Device,
+    Json,
+    LookedAtRoot,
+    ModelFormat,
+    Quiet,
+    Verbose,
+    one_bundle,
+)
 from aedeploy.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,10 +62,7 @@ def plot(
             "labels. Default: the held-out part of what the bundle was trained on, or else the images that it carries.",
         ),
     ] = None,
-    data_root: Annotated[
-        Path | None,
-        typer.Option(help="Where mnist, fashion-mnist and cifar10 are, as train has it. Nothing is downloaded."),
-    ] = None,
+    data_root: LookedAtRoot = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many images, evenly spaced.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
     backend: Backend = None,
@@ -82,9 +91,7 @@ def plot(
         aedeploy plot sweep sweeps/sizes
     """
     output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
-    if bundle is not None and bundle_option is not None:
-        raise ConfigError(f"BUNDLE {bundle} and --bundle {bundle_option} both name a bundle: give one of them.")
-    named = bundle if bundle is not None else bundle_option
+    named = one_bundle(bundle, bundle_option)
     with large_imports():
         from aedeploy.bundle.locate import find_bundle
         from aedeploy.pictures.draw import drawn, kind_named

@@ -16,11 +16,12 @@ from aedeploy.cli.options import (
     Debug,
     Device,
     Json,
+    LookedAtRoot,
     ModelFormat,
     Quiet,
     Verbose,
+    one_bundle,
 )
-from aedeploy.errors import ConfigError
 
 if TYPE_CHECKING:
     from aedeploy.bundle import Bundle
@@ -39,10 +40,7 @@ def report(
             "images or idx files, or an .npz. Default: what the bundle was trained on, or else the samples in it.",
         ),
     ] = None,
-    data_root: Annotated[
-        Path | None,
-        typer.Option(help="Where mnist, fashion-mnist and cifar10 are, as train has it. Nothing is downloaded."),
-    ] = None,
+    data_root: LookedAtRoot = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Where the page goes. Default: report.html in the bundle."),
@@ -80,9 +78,7 @@ def report(
     from aedeploy.report import ReportOptions
 
     output = Output(json=json_, quiet=quiet, verbose=verbose, debug=debug)
-    if bundle is not None and bundle_option is not None:
-        raise ConfigError(f"BUNDLE {bundle} and --bundle {bundle_option} both name a bundle: give one of them.")
-    found = find_bundle(bundle if bundle is not None else bundle_option)
+    found = find_bundle(one_bundle(bundle, bundle_option))
     options = ReportOptions(
         data=data,
         root=data_root,
