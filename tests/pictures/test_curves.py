@@ -52,9 +52,9 @@ def test_each_part_has_its_axes_with_both_lines(of_history: Callable[..., Pictur
     ]
     picture = of_history(lines)
     found = drawn(picture)
-    assert list(found) == ["loss", "reconstruction, before its weight", "kl, before its weight", "learning rate"]
+    assert list(found) == ["loss", "reconstruction", "kl", "learning rate"]
     assert found["loss"][:2] == [[1.0, 0.5, 1 / 3], [1.2, 0.6, 1.2 / 3]]
-    assert found["kl, before its weight"] == [[p["kl"] for p in parts], [p["kl"] for p in held]]
+    assert found["kl"] == [[p["kl"] for p in parts], [p["kl"] for p in held]]
     assert found["learning rate"] == [[0.1**at for at in (1, 2, 3)]]
     loss = picture.figure.axes[0].get_lines()
     assert [line.get_color() for line in loss[:2]] == [LIGHT.first, LIGHT.second]

@@ -52,7 +52,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     for axes, (name, (train, held_out)) in zip(every, losses.items(), strict=False):
         axes.plot(at, train, color=theme.first, marker=marker, label="training")
         axes.plot(at, held_out, color=theme.second, marker=marker, linestyle="--", label="held out")
-        axes.set_ylabel(name if name == "loss" else f"{name}, before its weight", fontsize=10)
+        axes.set_ylabel(name, fontsize=10)
         _logarithmic(axes, np.concatenate([train, held_out]))
         if name == "loss" and best:
             axes.axvline(best[-1], color=theme.faint, linewidth=1.0, linestyle=":")
@@ -85,7 +85,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
             "train_loss": float(train[-1]) if np.isfinite(train[-1]) else None,
             "held_out_loss": float(held_out[-1]) if np.isfinite(held_out[-1]) else None,
         },
-        notes=_notes(epochs),
+        notes=_notes(epochs, parts=len(losses) > 1),
     )
 
 
@@ -96,11 +96,14 @@ def _logarithmic(axes: Any, values: np.ndarray) -> None:
         plain_ticks(axes.yaxis)
 
 
-def _notes(epochs: list[dict[str, Any]]) -> tuple[str, ...]:
+def _notes(epochs: list[dict[str, Any]], *, parts: bool) -> tuple[str, ...]:
+    notes = []
+    if parts:
+        notes.append("The parts of the loss are drawn before their weights.")
     phases = list(dict.fromkeys(str(epoch.get("phase")) for epoch in epochs))
     if len(phases) > 1:
-        return (f"Trained in {len(phases)} phases, one after the other, whose losses are not of one kind.",)
-    return ()
+        notes.append(f"Trained in {len(phases)} phases, one after the other, whose losses are not of one kind.")
+    return tuple(notes)
 
 
 def _parts(epoch: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -45,11 +45,13 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     figure = new_figure(6.4, 3.8)
     axes = figure.add_subplot()
     figures: dict[str, Any] = {"images": 0, "spectra": {}}
+    highest = 0.0
     place = np.unique(np.linspace(0, len(subject.pixels) - 1, choices.images).round().astype(int))
     for each, hue, style in zip(subjects, (theme.first, theme.second), ("-", "--"), strict=False):
         name = f"{each.name} (2)" if each.name in figures["spectra"] else each.name
         found = spectra(model_of(each, "The Jacobian"), to_floats(subject.pixels[place]), each.name)
         low, middle, high = np.quantile(found, [0.25, 0.5, 0.75], axis=0)
+        highest = max(highest, float(high.max()))
         at = np.arange(1, len(middle) + 1)
         axes.plot(at, middle, color=hue, linestyle=style, label=short(name), marker="o" if len(at) <= 4 else None)
         axes.fill_between(at, low, high, color=hue, alpha=0.25, linewidth=0)
@@ -62,10 +64,12 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     top = max(max(spectrum["median"]) for spectrum in figures["spectra"].values())
     if top > 0.0:
         axes.set_yscale("log")
-        axes.set_ylim(bottom=_SHOWN * top)
+        # By itself the axis would keep room for what is below the least that is shown, and as much above.
+        axes.set_ylim(_SHOWN * top, 1.5 * highest)
         plain_ticks(axes.yaxis)
     shown = max(sum(value > _SHOWN * top for value in spectrum["median"]) for spectrum in figures["spectra"].values())
-    axes.set_xlim(right=1.02 * max(2, shown))
+    last = max(2, shown)
+    axes.set_xlim(1.0 - 0.03 * last, 1.02 * last)
     axes.set_xlabel("direction, the most sensitive first")
     axes.set_ylabel("singular value of ∂z/∂x")
     whole_ticks(axes.xaxis)

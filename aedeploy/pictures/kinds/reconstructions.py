@@ -51,14 +51,16 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     scale = Normalize(0.0, max(float(error.max()), 1 / 255))
     coloured = dict(zip(shown, mpl.colormaps[SEQUENTIAL](scale(error), bytes=True), strict=True))
     width, height = figure_size(subject.shape, 3 * len(chosen), max(map(len, chosen.values())))
-    figure = new_figure(max(width + 2.8, 4.6), height + 0.5 * len(chosen) + 0.3)
+    figure = new_figure(max(width + 2.8, 4.6), height + 0.4 * len(chosen) + 0.25)
     every = figure.subplots(len(chosen), 1, squeeze=False)[:, 0]
     for axes, (case, places) in zip(every, chosen.items(), strict=True):
         rows = [[picture[p] for p in places] for picture in (subject.pixels, subject.reconstructions, coloured)]
         names = ["original" if case == "all" else case, "reconstruction", "error"]
         show(axes, rows, names=names, feet=[f"{subject.errors[p]:.2g}" for p in places])
         axes.tick_params(axis="x", labelsize=9)
-    every[-1].set_xlabel("mean squared error of the image, pixels in [0, 1]", fontsize=10)
+    said = "mean squared error of the image, pixels in [0, 1]"
+    # Of a few images the words are wider than all of them.
+    every[-1].set_xlabel(said.replace(", p", ",\np") if len(places) < 5 else said, fontsize=10)
     bar = figure.colorbar(ScalarMappable(scale, SEQUENTIAL), ax=list(every), shrink=0.6, aspect=30)
     bar.set_label("error of a pixel, |difference| in [0, 1]")
     bar.outline.set_visible(False)

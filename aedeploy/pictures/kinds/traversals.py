@@ -66,11 +66,13 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     measure = "KL" if known else "variance"
     names = [f"z{_subscript(int(at) + 1)}  {float(spread[at]):.3g}" for at in order]
     width, height = figure_size(subject.shape, len(rows), choices.steps)
-    figure = new_figure(width + 1.6, height + 0.5)
+    figure = new_figure(width + 1.6, max(height + 0.5, 1.7))
     axes = figure.add_subplot()
     heads = [f"{value:+.2g}" for value in values[0]] if prior else _shares(choices.steps)
     show(axes, [list(row) for row in rows], names=names, heads=heads)
-    axes.set_ylabel(f"{subject.unit_name}, {measure}{' in nats' if measure == 'KL' else ''}")
+    # Two rows are lower than the words are long.
+    size = 11 if len(rows) > 2 else 8
+    axes.set_ylabel(f"{subject.unit_name}, {measure}{' in nats' if measure == 'KL' else ''}", fontsize=size)
     over = "−3 to 3, where the prior has nearly all of its draws" if prior else "the middle 98 % of its values"
     held = len(units) - len(rows)
     return Picture(
