@@ -66,7 +66,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     measure = "KL" if known else "variance"
     names = [f"z{_subscript(int(at) + 1)}  {float(spread[at]):.3g}" for at in order]
     width, height = figure_size(subject.shape, len(rows), choices.steps)
-    figure = new_figure(width + 1.6, max(height + 0.5, 1.7))
+    figure = new_figure(width + 1.7, max(height + 0.5, 1.7))
     axes = figure.add_subplot()
     heads = [f"{value:+.2g}" for value in values[0]] if prior else _shares(choices.steps)
     show(axes, [list(row) for row in rows], names=names, heads=heads)
