@@ -33,23 +33,23 @@ _METADATA: dict[str, dict[str, None]] = {
 @dataclass(frozen=True, kw_only=True)
 class HoverPoints:
     """Points of a picture that a page can answer for: where they are in the data's units of ``axes``, [N, 2], the image
-    of each, uint8 [N, H, W, C], and what it is called. ``theme`` is the picture's.
+    of each, uint8 [N, H, W, C], and what it is called.
     """
 
     axes: Axes
-    theme: Theme
     points: np.ndarray
     images: np.ndarray
     names: Sequence[str]
 
     def places(self) -> np.ndarray:
-        """Where the points are in the figure: [N, 2], from (0, 0), its upper left, to (1, 1)."""
+        """Where the points are in the file that was written last: [N, 2], from (0, 0), its upper left, to (1, 1).
+
+        Not before it is written: only then the layout is known, and drawing once more may move it by some pixels.
+        """
         figure = self.axes.get_figure(root=True)
         assert figure is not None  # of axes that were drawn
-        with drawing(self.theme):  # what is first drawn now keeps its colours
-            figure.draw_without_rendering()  # only then the layout is known
-        in_figure = (self.axes.transData + figure.transFigure.inverted()).transform(self.points)
-        return np.stack([in_figure[:, 0], 1.0 - in_figure[:, 1]], axis=1)
+        found = (self.axes.transData + figure.transFigure.inverted()).transform(self.points)
+        return np.stack([found[:, 0], 1.0 - found[:, 1]], axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -185,6 +185,11 @@ def plain_ticks(axis: Any) -> None:
     axis.set_minor_formatter(figures if high < _SHORT * low else NullFormatter())
 
 
+def minus(figure: str) -> str:
+    """A figure with the minus sign that matplotlib gives its own."""
+    return figure.replace("-", "−")
+
+
 def whole_ticks(axis: Any) -> None:
     """Label whole numbers only, such as epochs."""
     from matplotlib.ticker import MaxNLocator

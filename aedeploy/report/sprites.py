@@ -73,9 +73,9 @@ def data_uri(picture: np.ndarray) -> str:
 def of_points(hover: HoverPoints) -> dict[str, Any]:
     """For the page's script: where each point is, in shares of the picture's width and height, and what it shows.
 
-    To be called when the picture was written last, as what the page has: see :func:`_places`.
+    To be called when the picture was written last, as what the page has.
     """
-    places = _places(hover)
+    places = hover.places()
     found = sheet(hover.images, ceil(sqrt(len(hover.images))), THUMBNAIL)
     return {
         "sheet": found.as_dict(),
@@ -88,18 +88,6 @@ def of_frames(frames: Frames) -> dict[str, Any]:
     """For the page's script: a row of the sheet for each strip, a column for each step."""
     found = sheet(np.concatenate(list(map(np.asarray, frames.rows))), len(frames.steps), FRAME)
     return {"sheet": found.as_dict(), "names": list(frames.names), "steps": _steps(frames.steps)}
-
-
-def _places(hover: HoverPoints) -> np.ndarray:
-    """Where points are in the file that was written last, [N, 2], from (0, 0), its upper left, to (1, 1).
-
-    ``HoverPoints.places`` draws the figure once more, and one that has the same scale on both axes is then arranged
-    anew, a few pixels off.
-    """
-    figure = hover.axes.get_figure(root=True)
-    assert figure is not None  # of axes that were drawn
-    found = (hover.axes.transData + figure.transFigure.inverted()).transform(hover.points)
-    return np.stack([found[:, 0], 1.0 - found[:, 1]], axis=1)
 
 
 def _steps(steps: Sequence[str]) -> list[str]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
 
-from aedeploy.errors import ConfigError, UnknownNameError
-from aedeploy.pictures import DARK, LIGHT, PAGE, Picture, Subject, Theme, draw, picture_names
-from aedeploy.pictures.draw import kind_named
+from aedeploy.errors import ConfigError
+from aedeploy.pictures import DARK, LIGHT, Picture, Subject, Theme, draw
 from aedeploy.pictures.picture import format_of
 
 SubjectOf = Callable[..., Subject]
@@ -87,39 +83,3 @@ def test_the_place_of_a_point_is_where_it_is_in_the_file(subject_of: SubjectOf, 
         assert abs((y[near] + 0.5).mean() - down * height) < 1.0
     assert picture.hover.names == list("abcdef")
     np.testing.assert_array_equal(picture.hover.images, pixels)
-
-
-def test_asking_for_places_first_leaves_the_colours_as_they_are(picture_in: Callable[..., Picture]) -> None:
-    picture = picture_in(PAGE)
-    assert picture.hover is not None
-    with mpl.rc_context({"xtick.color": "red", "ytick.labelcolor": "red", "grid.color": "red"}):
-        picture.hover.places()
-    svg = picture.svg("x-")
-    assert "#ff0000" not in svg
-    assert not re.findall(r"(?:fill|stroke): ?#", svg)
-
-
-def test_every_kind_says_what_it_is_and_what_may_be_chosen() -> None:
-    for name in picture_names():
-        module = kind_named(name)
-        assert module.TITLE
-        assert all(field.description for field in module.Choices.model_fields.values())
-    assert len(picture_names()) >= 16
-
-
-def test_an_unknown_kind_and_an_unknown_choice_come_with_the_nearest(
-    subject_of: SubjectOf, images_of: ImagesOf
-) -> None:
-    subject = subject_of(images_of(3))
-    with pytest.raises(UnknownNameError, match=r"There is no picture 'manifolds' \(did you mean 'manifold'"):
-        draw("manifolds", subject)
-    with pytest.raises(ConfigError, match="'step' is not a known key \\(did you mean 'steps'"):
-        draw("interpolation", subject, step=3)
-    with pytest.raises(ConfigError, match="'steps' cannot be 1"):
-        draw("interpolation", subject, steps=1)
-
-
-def test_what_was_computed_is_plain_json(picture_in: Callable[..., Picture]) -> None:
-    figures = json.loads(json.dumps(dict(picture_in().figures), allow_nan=False))
-    assert figures["method"] == "PCA"
-    assert figures["numbers"] == 16

@@ -70,7 +70,6 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         notes=_notes(found, subject),
         hover=HoverPoints(
             axes=axes,
-            theme=theme,
             points=points,
             images=subject.pixels,
             names=names or [f"image {at}" for at in range(len(points))],

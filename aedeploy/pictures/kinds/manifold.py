@@ -12,7 +12,7 @@ from aedeploy.errors import PictureError
 from aedeploy.pictures.grid import show
 from aedeploy.pictures.picture import Picture
 from aedeploy.pictures.subject import Subject
-from aedeploy.pictures.theme import Theme, new_figure
+from aedeploy.pictures.theme import Theme, minus, new_figure
 
 TITLE = "The manifold"
 
@@ -65,8 +65,8 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     axes = figure.add_subplot()
     show(axes, [list(images[at * side : (at + 1) * side]) for at in range(side)])
     ticks = np.unique(np.linspace(0, side - 1, 5).round().astype(int))
-    axes.set_xticks(ticks + 0.5, [f"{across[at]:.2f}" for at in ticks])
-    axes.set_yticks(side - ticks - 0.5, [f"{up[at]:.2f}" for at in ticks])
+    axes.set_xticks(ticks + 0.5, [minus(f"{across[at]:.2f}") for at in ticks])
+    axes.set_yticks(side - ticks - 0.5, [minus(f"{up[at]:.2f}") for at in ticks])
     axes.set_xlabel("z₁")
     axes.set_ylabel("z₂")
     return Picture(

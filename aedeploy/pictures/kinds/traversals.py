@@ -10,7 +10,7 @@ from aedeploy.errors import PictureError
 from aedeploy.pictures.grid import figure_size, show
 from aedeploy.pictures.picture import Frames, Picture
 from aedeploy.pictures.subject import Subject
-from aedeploy.pictures.theme import Theme, new_figure
+from aedeploy.pictures.theme import Theme, minus, new_figure
 
 TITLE = "Traversals"
 
@@ -68,7 +68,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     width, height = figure_size(subject.shape, len(rows), choices.steps)
     figure = new_figure(width + 1.7, max(height + 0.5, 1.7))
     axes = figure.add_subplot()
-    heads = [f"{value:+.2g}" for value in values[0]] if prior else _shares(choices.steps)
+    heads = [minus(f"{value:+.2g}") for value in values[0]] if prior else _shares(choices.steps)
     show(axes, [list(row) for row in rows], names=names, heads=heads)
     # Two rows are lower than the words are long.
     size = 11 if len(rows) > 2 else 8
