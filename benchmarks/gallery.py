@@ -28,6 +28,7 @@ from aedeploy.pictures.kinds.sweep import draw_sweep
 from aedeploy.pictures.picture import Picture
 from aedeploy.pictures.theme import DARK, LIGHT, Theme, drawing
 from aedeploy.recipes import load_recipe, recipe_from_dict
+from aedeploy.runtime.cores import available_cores
 from aedeploy.training.validity import check_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -187,7 +188,7 @@ def about(models: Models, names: list[str], refused: list[str]) -> list[str]:
     said = [
         f"`make gallery` trains what `artifacts/gallery` does not have yet, {len(names)} models in all, and then draws "
         "and measures; interrupted, it goes on where it stopped. The steps of training took "
-        f"{seconds / 60:.0f} minutes on two cores of a shared machine, with {versions}."
+        f"{seconds / 60:.0f} minutes on {available_cores()} cores, with {versions}."
     ]
     said += [
         f"The ONNX graphs of `{name}` did not pass their proof against PyTorch (`aedeploy parity "

@@ -247,7 +247,7 @@ def training(models: Models, names: tuple[str, ...]) -> str:
         last = [loss for loss, phase in zip(losses, phases, strict=True) if phase == phases[-1]]
         if last[-1] > min(last):
             rising.append(name)
-        elif last[-1] < 0.99 * last[-2]:
+        elif last[-1] < 0.99 * min(last[:-1], default=last[-1]):
             falling.append(name)
     return say.training(falling, rising, len(names))
 

@@ -20,10 +20,11 @@ HEAD = """# Gallery
 *Written by `benchmarks/gallery.py` (`make gallery`) from what it trained and measured; change it there.*
 
 The exercises of introductory autoencoder notebooks, each with its picture and a measured answer. Every model is a
-recipe of [variants.md](variants.md), trained for its own epochs with seed 0 on the 9,000 embedded digits; pictures and
-figures are of the 1,000 that were held out, by the exported ONNX graphs (filters, feature maps and Jacobians by
-PyTorch). That is a seventh of MNIST: errors are larger than in [results.md](results.md). The words of every answer
-follow from its figures, so another training may give another answer. The pictures follow your page's theme.
+recipe of [variants.md](variants.md), some with one setting changed, trained for its own epochs with seed 0 on the 9,000
+embedded digits; pictures and figures are of the 1,000 that were held out, by the exported ONNX graphs (filters, feature
+maps, Jacobians and the errors of the sweep by PyTorch). That is a seventh of MNIST: errors are larger than in
+[results.md](results.md). The words of every answer follow from its figures, so another training may give another
+answer. The pictures follow your page's theme.
 """
 
 

@@ -346,7 +346,7 @@ def dimensions(active: Mapping[str, int], kl: Shares, of: int, best: Mapping[str
 
 
 def training(falling: Sequence[str], rising: Sequence[str], of: int) -> str:
-    """``falling``: whose held-out loss still fell by over 1 % in the last epoch; ``rising``: where it was not least."""
+    """``falling``: whose last held-out loss is over 1 % below all before; ``rising``: whose is not the least."""
     if not falling and not rising:
         return f"**Yes:** of {of} models none gained 1 % in its last epoch, and none had been better before."
     verdict = "**Mostly not:**" if len(falling) > of / 2 else "**Mostly:**"
@@ -355,7 +355,7 @@ def training(falling: Sequence[str], rising: Sequence[str], of: int) -> str:
         if rising
         else "; in none had it been lower before, so none overfits yet"
     )
-    still = f"the held-out loss of {len(falling)} of {of} models still fell by more than 1 % in the last epoch"
+    still = f"the last held-out loss of {len(falling)} of {of} models is more than 1 % below all before it"
     return f"{verdict} {still}{up}."
 
 

@@ -202,9 +202,11 @@ SECTIONS = (
     Section(
         "arithmetic",
         "Can one do arithmetic with latents?",
-        "Take three digits, the second and third of one class: is z₁ + z₂ − z₃ still of the class of z₁?",
+        "Add and take away the latents of digits. With z₂ and z₃ of one class, is z₁ + z₂ − z₃ still of the class of "
+        "z₁?",
         (Shot("arithmetic", "vae"),),
-        "The last image of a row is decoded from the sum of the first two latents without the third.",
+        "The last image of a row is decoded from the sum of the first two latents without the third; here all three "
+        "are of different classes.",
         answers.arithmetic,
         "2,000 triples of held-out digits, z₁ of another class than z₂ and z₃; the class of a latent is that of the "
         "nearest mean latent.",

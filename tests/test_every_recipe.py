@@ -86,8 +86,8 @@ def test_trained_exported_proven_and_run_in_every_job(
             job("denoise", bundle, images, tmp_path / "denoised")
 
 
-#: A vector of floats, codes with indices of bytes; the others are with the slow tests, and in docs/parity.md.
-_QUICK = {("ae", "float32"), ("vq-vae", "uint8")}
+#: A vector of floats; the others are with the slow tests, and in docs/parity.md.
+_QUICK = {("ae", "float32")}
 
 
 @pytest.mark.parametrize(

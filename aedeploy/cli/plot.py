@@ -27,6 +27,8 @@ from aedeploy.cli.options import (
 from aedeploy.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aedeploy.evaluation.images import Failure
     from aedeploy.pictures import Picture, Theme
 
@@ -63,7 +65,10 @@ def plot(
         ),
     ] = None,
     data_root: LookedAtRoot = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many images, evenly spaced.")] = 1000,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="At most so many images, evenly spaced. Default: 1,000; for PCA beside a sweep, all."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
     backend: Backend = None,
     model_format: ModelFormat = None,
@@ -94,38 +99,35 @@ def plot(
     named = one_bundle(bundle, bundle_option)
     with large_imports():
         from aedeploy.bundle.locate import find_bundle
-        from aedeploy.pictures.draw import drawn, kind_named
+        from aedeploy.pictures.draw import choices_from, drawn, kind_named
         from aedeploy.pictures.picture import format_of
-        from aedeploy.pictures.subject import Subject
+        from aedeploy.pictures.subject import MOST_IMAGES, Subject
         from aedeploy.pictures.theme import require_matplotlib, theme_named
-        from aedeploy.recipes import parse_value
 
     kind_named(kind)
     colours = theme_named(theme)
     require_matplotlib()
-    choices: dict[str, Any] = {}
-    for given in set_ or ():
-        key, equals, value = given.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"--set takes KEY=VALUE, such as steps=12: {given!r} is not one.")
-        choices[key.strip()] = parse_value(value.strip())
+    choices = choices_from(kind, set_ or ())
     if out is not None:
         format_of(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
     failures: tuple[Failure, ...] = ()
-    read = 0
+    tried = 0
     if kind == _SWEEP:
-        name, picture = _sweep(named, colours, choices, data, data_root)
+        of_bundles = {"--seed": seed, "--backend": backend, "--model-format": model_format}
+        of_bundles |= {"--device": device != "cpu", "--allow-failed": allow_failed}
+        _refuse(of_bundles)
+        name, picture = _sweep(named, colours, choices, data, data_root, limit)
+        failures, tried = picture.failures, picture.tried
     else:
         found = find_bundle(named)
         output.note(f"Drawing {kind} of {found.path}…")
-        subject = Subject(
-            found, data=data, root=data_root, limit=limit, seed=seed,
-            backend=backend, format=model_format, device=device, allow_failed=allow_failed,
-        )  # fmt: skip
+        options = {"backend": backend, "format": model_format, "device": device, "allow_failed": allow_failed}
+        subject = Subject(found, data=data, root=data_root, limit=limit or MOST_IMAGES, seed=seed, **options)
         # The folder's, not the manifest's, which may be anything.
         name, picture = found.path.resolve().name, drawn(kind, subject, choices, colours)
         failures = subject.failures
-        read = len(subject.pixels) if failures else 0
+        tried = len(failures) + len(subject.pixels) if failures else 0
     path = out or Path(f"{name}-{kind}{'-dark' if theme == 'dark' else ''}.png")
     picture.save(path)
     output.result(
@@ -142,7 +144,7 @@ def plot(
             [
                 f"{path}: {picture.reading}",
                 *(f"Note: {note}" for note in picture.notes),
-                *failure_lines(failures, len(failures) + read),
+                *failure_lines(failures, tried),
             ]
         ),
     )
@@ -150,8 +152,15 @@ def plot(
         raise typer.Exit(SOME_FAILED)
 
 
+def _refuse(given: Mapping[str, object]) -> None:
+    """Refuse the first option that was given although a sweep is drawn from its table."""
+    option = next((option for option, value in given.items() if value), None)
+    if option is not None:
+        raise ConfigError(f"{option} does not go with the kind sweep, which is drawn from its results: leave it out.")
+
+
 def _sweep(
-    named: str | None, theme: Theme, choices: dict[str, Any], data: str | None, root: Path | None
+    named: str | None, theme: Theme, choices: dict[str, Any], data: str | None, root: Path | None, limit: int | None
 ) -> tuple[str, Picture]:
     from aedeploy.config import parse
     from aedeploy.pictures.kinds.sweep import Choices, draw_sweep
@@ -162,4 +171,4 @@ def _sweep(
     parse(Choices, choices, "")
     folder = Path(named)
     with drawing(theme):
-        return folder.resolve().name, draw_sweep(folder, theme, data=data, root=root)
+        return folder.resolve().name, draw_sweep(folder, theme, data=data, root=root, limit=limit)

@@ -77,6 +77,13 @@ class SteadyLive(Live):
     By the mode "synchronized output", which terminals that do not know it leave alone.
     """
 
+    def stop(self) -> None:
+        """Stop, and wait for the thread that refreshes: one that is still at work when Python ends may abort it."""
+        thread = self._refresh_thread
+        super().stop()
+        if thread is not None:
+            thread.join()
+
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         return [_Code("\x1b[?2026h"), *super().process_renderables(renderables), _Code("\x1b[?2026l")]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aedeploy.errors import ConfigError
+from aedeploy.evaluation.images import Failure
 from aedeploy.files import replacing
 from aedeploy.pictures.theme import PAGE, Theme, drawing, with_variables
 
@@ -69,6 +70,7 @@ class Picture:
 
     ``reading``: a sentence on how to read it. ``figures``: what was computed for it, in plain values for JSON.
     ``notes``: what must be known of it, in sentences. ``hover`` and ``frames`` are for pages that answer.
+    ``failures``: of image files that no subject has read, those that could not be, of as many as were ``tried``.
     """
 
     kind: str
@@ -80,6 +82,8 @@ class Picture:
     notes: tuple[str, ...] = ()
     hover: HoverPoints | None = None
     frames: Frames | None = None
+    failures: tuple[Failure, ...] = ()
+    tried: int = 0
 
     def save(self, path: Path) -> None:
         """Write it as PNG, SVG or PDF, by the file's name; whole or not at all.

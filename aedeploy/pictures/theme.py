@@ -23,6 +23,8 @@ DIVERGING = "PuOr"
 _DOTS_PER_INCH = 160
 # A logarithmic axis of less than this ratio has few powers of ten to label.
 _SHORT = 50.0
+# Bars that have gaps between them, and that are bars of their own.
+_GAPS, _MOST_BARS = 40, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +100,9 @@ _STANDS_FOR = {
     **{f"#01fd{at:02x}": f"hue-{at}" for at in range(10)},
 }
 
+# What is between two tags; or a property in one, and its colour.
+_TEXT_OR_COLOUR = re.compile(r""">[^<]*|\b((?:fill|stroke|stop-color)(?::\s*|=["']))(#[0-9a-f]{6})""")
+
 #: For an SVG inside a page: its colours are CSS variables, ``--page``, ``--ink``, … ``--hue-9``, set by :func:`css`.
 PAGE = Theme(
     name="page",
@@ -131,8 +136,16 @@ def css(theme: Theme) -> str:
 
 
 def with_variables(svg: str) -> str:
-    """The SVG of a picture drawn in :data:`PAGE`, its colours exchanged for CSS variables."""
-    return re.sub("#01f[de][0-9a-f]{2}", lambda match: f"var(--{_STANDS_FOR[match[0]]})", svg)
+    """The SVG of a picture drawn in :data:`PAGE`, its colours exchanged for CSS variables.
+
+    Without its comments, into which matplotlib writes what is drawn as text. Text that looks like a colour stays.
+    """
+    svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.DOTALL)
+    return _TEXT_OR_COLOUR.sub(lambda match: match[0] if match[2] is None else _exchanged(match[1], match[2]), svg)
+
+
+def _exchanged(what: str, colour: str) -> str:
+    return f"{what}var(--{_STANDS_FOR[colour]})" if colour in _STANDS_FOR else f"{what}{colour}"
 
 
 def require_matplotlib() -> None:
@@ -183,6 +196,17 @@ def plain_ticks(axis: Any) -> None:
     axis.set_major_formatter(figures)
     axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
     axis.set_minor_formatter(figures if high < _SHORT * low else NullFormatter())
+
+
+def bars(axes: Any, heights: Any, color: str, *, first: int = 0) -> None:
+    """A bar for each of the heights, at ``first``, ``first`` + 1, …: of many, one path without gaps, since a page would
+    have a rectangle for each.
+    """
+    count = len(heights)
+    if count > _MOST_BARS:
+        axes.stairs(heights, [first - 0.5 + at for at in range(count + 1)], fill=True, color=color)
+    else:
+        axes.bar(range(first, first + count), heights, width=0.8 if count <= _GAPS else 1.0, color=color)
 
 
 def minus(figure: str) -> str:

@@ -124,6 +124,18 @@ def is_dotted(key: str) -> bool:
     return len(parts) > 1 and all(parts)
 
 
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Each key's last words, as many as tell it from the others: ``latent_dim``, but ``gaussian.sigma``."""
+    parts = {key: key.split(".") for key in keys}
+    names = {}
+    for key in keys:
+        for count in range(1, len(parts[key]) + 1):
+            names[key] = ".".join(parts[key][-count:])
+            if sum(other[-count:] == parts[key][-count:] for other in parts.values()) == 1:
+                break
+    return names
+
+
 def parse_value(raw: str) -> Any:
     """A value as ``--set`` reads it: TOML, and what is not TOML is a string."""
     try:

@@ -59,7 +59,7 @@ def write_bench_charts(report: BenchReport, folder: Path) -> list[Path]:
         MissingDependencyError: matplotlib is not installed.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise MissingDependencyError("matplotlib", "train", "The chart")
+        raise MissingDependencyError("matplotlib", "pictures", "The chart")
     rows = sorted((row for row in report.rows if row.measured), key=lambda row: row.images_per_second or 0.0)
     paths = []
     for page, name in CHARTS.items():

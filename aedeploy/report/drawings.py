@@ -116,7 +116,6 @@ def in_page(svg: str, label: str) -> str:
     a page that says which style sheets are its own has no room for one, and it would hold for the whole page.
     """
     svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"\s*\n\s*", " ", svg)
     svg = svg.replace("> <", "><").replace(' "', '"')
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" focusable="false" ', 1)

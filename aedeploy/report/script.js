@@ -6,6 +6,8 @@
   const SIDE = 84; // of an image that is shown large
   const MILLISECONDS = 220;
 
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+
   const made = (name, className, parent) => {
     const element = document.createElement(name);
     if (className) element.className = className;
@@ -37,7 +39,7 @@
   };
 
   // Points: the nearest to the pointer, or the next one in the direction of an arrow key.
-  const answer = (figure, { sheet, points, names }) => {
+  const answer = (figure, { sheet, points, names, numbers, of }) => {
     const plot = figure.querySelector(".plot");
     plot.classList.add("answers");
     plot.tabIndex = 0;
@@ -45,26 +47,38 @@
     plot.setAttribute("aria-label", "Points of the picture: the arrow keys go from one to the next.");
     const hint = made("p", "hint");
     hint.textContent = "Point at a dot, touch it, or go from one to the next by the arrow keys: its image is shown.";
-    plot.parentElement.after(hint);
+    if (points.length < of) {
+      const [some, all] = [points.length, of].map((count) => count.toLocaleString("en"));
+      hint.textContent += ` Not every point answers: ${some} of ${all} do.`;
+    }
+    // What is shown, for who hears the page: always there, and no part of the plot, so that a change of it is read out.
+    const spoken = made("div", "spoken");
+    spoken.setAttribute("role", "status");
+    plot.parentElement.after(hint, spoken);
     const ring = made("div", "ring", plot);
     const tip = made("div", "tip", plot);
     const cell = cellOf(sheet, tip);
     const said = made("div", "said", tip);
-    tip.setAttribute("role", "status");
+    for (const seen of [ring, tip]) seen.setAttribute("aria-hidden", "true");
     tip.style.setProperty("--sheet", `url("${sheet.uri}")`);
     let current = -1;
+    let byKey = false;
 
     const hide = () => {
       ring.hidden = tip.hidden = true;
+      spoken.textContent = "";
       current = -1;
     };
-    const point = (at) => {
+    const point = (at, key = false) => {
+      byKey = key;
       const { clientWidth: width, clientHeight: height } = plot;
       const [x, y] = [points[at][0] * width, points[at][1] * height];
       if (at !== current) {
         current = at;
         show(cell, sheet, Math.floor(at / sheet.columns), at % sheet.columns);
         said.textContent = names[at];
+        const number = `image ${numbers[at]}`;
+        spoken.textContent = names[at] === number ? number : `${number}: ${names[at]}`;
         tip.dataset.point = at;
       }
       ring.hidden = tip.hidden = false;
@@ -74,6 +88,8 @@
       const top = y - 14 - tip.offsetHeight < 0 ? y + 14 : y - 14 - tip.offsetHeight;
       tip.style.left = `${Math.max(0, Math.min(left, width - tip.offsetWidth))}px`;
       tip.style.top = `${Math.max(0, Math.min(top, height - tip.offsetHeight))}px`;
+      // A pointer is where the point is; the keys go on to what is out of sight.
+      if (key) ring.scrollIntoView({ block: "nearest", inline: "nearest", behavior: still.matches ? "instant" : "smooth" });
     };
     const nearest = (x, y, most) => {
       const { clientWidth: width, clientHeight: height } = plot;
@@ -107,7 +123,8 @@
     const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     plot.addEventListener("pointermove", (event) => event.pointerType !== "touch" && under(event));
     plot.addEventListener("click", under);
-    plot.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && hide());
+    // Also when the plot scrolls away from under a pointer that rests, as the keys make it.
+    plot.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && !byKey && hide());
     plot.addEventListener("blur", hide);
     plot.addEventListener("keydown", (event) => {
       if (event.key === "Escape") hide();
@@ -115,7 +132,7 @@
       if (!arrow) return;
       event.preventDefault();
       const at = current < 0 ? nearest(plot.clientWidth / 2, plot.clientHeight / 2, Infinity) : next(...arrow);
-      if (at >= 0) point(at);
+      if (at >= 0) point(at, true);
     });
     hide();
   };
@@ -156,7 +173,6 @@
     };
     update();
 
-    const still = matchMedia("(prefers-reduced-motion: reduce)");
     const button = made("button", "", null);
     Object.assign(button, { type: "button", textContent: "Play" });
     let [timer, way] = [0, 1];
@@ -204,7 +220,15 @@
     box.setAttribute("aria-label", "A picture that is wider than the window");
   }
 
+  // On paper everything is open; what was not is closed again afterwards.
+  const unfolded = [];
   addEventListener("beforeprint", () => {
-    for (const details of document.querySelectorAll("details")) details.open = true;
+    for (const details of document.querySelectorAll("details:not([open])")) {
+      details.open = true;
+      unfolded.push(details);
+    }
+  });
+  addEventListener("afterprint", () => {
+    for (const details of unfolded.splice(0)) details.open = false;
   });
 })();

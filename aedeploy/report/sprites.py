@@ -17,10 +17,14 @@ from aedeploy.pictures.picture import Frames, HoverPoints
 THUMBNAIL = 48
 #: The same of an image of a strip.
 FRAME = 96
+#: Points of a picture that answer, at the most: the page carries an image of each.
+MOST_POINTS = 4000
 
 # Values of a sheet: larger ones are written with losses, since a thousand photographs are megabytes without.
 _EXACT = 2**19
 _QUALITY = 82
+# Pixels of a side that WebP can have.
+_LONGEST = 16_383
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +65,7 @@ def data_uri(picture: np.ndarray) -> str:
 
     image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
     stream = io.BytesIO()
-    if picture.size > _EXACT and features.check("webp"):
+    if picture.size > _EXACT and max(picture.shape) <= _LONGEST and features.check("webp"):
         image.save(stream, "WEBP", quality=_QUALITY, method=4)
         kind = "webp"
     else:
@@ -73,14 +77,19 @@ def data_uri(picture: np.ndarray) -> str:
 def of_points(hover: HoverPoints) -> dict[str, Any]:
     """For the page's script: where each point is, in shares of the picture's width and height, and what it shows.
 
-    To be called when the picture was written last, as what the page has.
+    To be called when the picture was written last, as what the page has. Of more than :data:`MOST_POINTS`, so many at
+    even distances in their order: ``numbers`` are theirs, from 0, among all ``of``.
     """
-    places = hover.places()
-    found = sheet(hover.images, ceil(sqrt(len(hover.images))), THUMBNAIL)
+    total = len(hover.images)
+    chosen = np.linspace(0, total - 1, min(total, MOST_POINTS)).round().astype(int)
+    places = hover.places()[chosen]
+    found = sheet(hover.images[chosen], ceil(sqrt(len(chosen))), THUMBNAIL)
     return {
         "sheet": found.as_dict(),
         "points": [[round(float(x), 5), round(float(y), 5)] for x, y in places],
-        "names": list(map(str, hover.names)),
+        "names": [str(hover.names[at]) for at in chosen],
+        "numbers": chosen.tolist(),
+        "of": total,
     }
 
 

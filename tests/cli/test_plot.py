@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from aedeploy.cli.app import app
 from aedeploy.pictures import picture_names
-from aedeploy.pictures.draw import kind_named
+from aedeploy.pictures.draw import choices_from, kind_named
 
 Run = Callable[..., Result]
 
@@ -130,14 +130,14 @@ def test_at_most_so_many_images_are_looked_at(plot: Run) -> None:
 def test_a_sweep_is_drawn_of_its_folder(plot: Run) -> None:
     rows = [{"point": "tiny", "values": {"a": at}, "latent": 16, "test": {"mse": 0.1 / at}} for at in (1, 2)]
     Path("sweeps").mkdir()
-    written = {"variant": "low-pass", "over": {"a": [1, 2]}, "results": rows}
+    written = {"variant": "low-pass", "data": "patterns", "over": {"a": [1, 2]}, "results": rows}
     Path("sweeps/results.json").write_text(json.dumps(written), encoding="utf-8")
     result = plot("sweep", "sweeps", "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert list(found) == KEYS
     assert (found["picture"], found["bundle"]) == ("sweeps-sweep.png", "sweeps")
-    assert found["figures"]["lines"] == {"low-pass": {"1.0": 0.1, "2.0": 0.05}}
+    assert found["figures"]["lines"] == {"low-pass": {"1": 0.1, "2": 0.05}}
 
 
 def test_without_matplotlib_it_is_said_what_installs_it(plot: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,3 +175,25 @@ def test_every_kind_is_listed_with_what_may_be_chosen() -> None:
             assert str(field.description) in row["choices"]
     text = CliRunner().invoke(app, ["list", "pictures"]).stdout
     assert all(name in text for name in picture_names())
+
+
+def test_a_choice_that_may_be_text_is_taken_as_it_stands() -> None:
+    given = ["start=1.50", "stop = 2024-01-01", "steps=5"]
+    assert choices_from("interpolation", given) == {"start": "1.50", "stop": "2024-01-01", "steps": 5}
+    assert choices_from("feature-maps", ["layers=[0, '4.body.0']", "image=3"]) == {
+        "layers": ["0", "4.body.0"],
+        "image": "3",
+    }
+    assert choices_from("latents", ["method=tsne"]) == {"method": "tsne"}
+
+
+@pytest.mark.parametrize("option", [["--seed", "1"], ["--backend", "eager"], ["--device", "cuda"], ["--allow-failed"]])
+def test_what_a_sweep_has_no_use_for_is_refused(plot: Run, option: list[str]) -> None:
+    result = plot("sweep", "sweeps", *option)
+    assert result.exit_code == 2
+    assert f"{option[0]} does not go with the kind sweep" in result.stderr
+
+
+def test_the_folder_of_out_is_made(plot: Run) -> None:
+    assert plot("samples", "--data", "images", "--set", "source=mixture", "--out", "new/a.svg").exit_code == 0
+    assert Path("new/a.svg").is_file()

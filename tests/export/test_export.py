@@ -318,7 +318,8 @@ def _digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in _files(folder)}
 
 
-@pytest.mark.parametrize("variant", ["vq-vae", pytest.param("denoising", marks=pytest.mark.slow)])
+@pytest.mark.slow  # most of a minute each
+@pytest.mark.parametrize("variant", ["vq-vae", "denoising"])
 def test_a_latent_of_one_place_is_not_baked_in(variant: str, tmp_path: Path) -> None:
     """Trained at the least size there can be, its graphs still take every size that the rule allows."""
     np.savez(tmp_path / "tiny.npz", images=np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8))

@@ -158,7 +158,7 @@ def test_a_colour_model_and_the_command(tmp_path: Path) -> None:
     assert "sigma float32 [batch, 1, height, width]" in shown.output
 
 
-@pytest.mark.parametrize("pixels", PIXELS)
+@pytest.mark.parametrize("pixels", ["float32", pytest.param("uint8", marks=pytest.mark.slow)])
 def test_in_sound_graphs_the_search_for_a_node_finds_none(exported: Bundle, pixels: Pixels) -> None:
     for format in [name for name in BISECTED if name in WRITTEN]:
         for role in roles_in(exported):

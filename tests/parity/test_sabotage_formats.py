@@ -357,7 +357,7 @@ def test_latent_and_logvar_swapped_fail(trained_bundles: dict[str, Bundle], tmp_
     assert any("onnx encoder: latent" in sentence for sentence in verify_bundle(wrong).failures())
 
 
-@pytest.mark.parametrize("epsilon", [1e-3, None])
+@pytest.mark.parametrize("epsilon", [pytest.param(1e-3, marks=pytest.mark.slow), None])
 def test_batch_norm_that_is_not_what_was_trained_fails(
     trained_bundles: dict[str, Bundle], tmp_path: Path, epsilon: float | None
 ) -> None:

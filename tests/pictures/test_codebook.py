@@ -34,7 +34,7 @@ def coded(subject_of: SubjectOf, images_of: ImagesOf) -> Callable[..., Subject]:
 
 def test_counts_fall_and_ranks_follow_them() -> None:
     indices = np.array([[[7, 7], [7, 2]], [[2, 2], [2, 9]]])
-    np.testing.assert_array_equal(counts(indices, 10), [4, 3, 1])
+    np.testing.assert_array_equal(counts(indices), [4, 3, 1])
     np.testing.assert_array_equal(ranks(indices), [[[1, 1], [1, 0]], [[0, 0], [0, 2]]])
 
 

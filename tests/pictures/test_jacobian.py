@@ -79,7 +79,7 @@ def test_the_picture_has_the_spectrum_of_the_weights(subject_of: SubjectOf, netw
     (matrix,) = [value for value in weights.values() if value.shape == (6, 256)]
     wanted = np.linalg.svd(matrix.astype(np.float64), compute_uv=False)
     found = picture.figures["spectra"]["mlp-32"]
-    assert picture.figures["images"] == 3
+    assert [each["images"] for each in picture.figures["spectra"].values()] == [3]
     np.testing.assert_allclose(found["median"], wanted, rtol=1e-4)
     assert found["norm"] == pytest.approx(np.linalg.norm(matrix), rel=1e-4)
     assert found["above_tenth"] == (wanted > wanted[0] / 10).sum()

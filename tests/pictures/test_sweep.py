@@ -31,7 +31,8 @@ def row(mse: float | None, latent: int | None = None, **values: Any) -> dict[str
 
 
 def results(rows: list[dict[str, Any]], **over: list[Any]) -> dict[str, Any]:
-    return {"variant": "low-pass", "over": {key.replace("__", "."): of for key, of in over.items()}, "results": rows}
+    named = {key.replace("__", "."): values for key, values in over.items()}
+    return {"variant": "low-pass", "data": "patterns", "over": named, "results": rows}
 
 
 @pytest.fixture
@@ -106,13 +107,17 @@ def test_the_picture_has_the_lines_and_the_pca_beside_them(
     pixels = images_of(30)
     picture = sweep_of(results(rows, model__latent_dim=[2, 4, 16]), pixels)
     assert picture.figures["axis"] == SIZE
-    assert picture.figures["lines"] == {"low-pass": {2: 0.05, 4: 0.03, 16: 0.01}}
+    assert picture.figures["lines"] == {"low-pass": {"2": 0.05, "4": 0.03, "16": 0.01}}
     evaluated = pca_curve(EvaluationImages(name="x", part="x", test=ArrayImages(pixels)), GREY, [2, 4, 16])
-    assert picture.figures["pca"] == pytest.approx(evaluated)
+    assert picture.figures["pca"] == pytest.approx({str(size): mse for size, mse in evaluated.items()})
     own, pca = picture.figure.axes[0].get_lines()
     assert (list(own.get_xdata()), list(own.get_ydata())) == ([2, 4, 16], [0.05, 0.03, 0.01])
     assert (list(pca.get_xdata()), list(pca.get_ydata())) == ([2, 4, 16], list(picture.figures["pca"].values()))
     assert "above the dashed line a linear model of the same size does better" in picture.reading
+    assert picture.notes == (
+        "PCA is fitted to the images that it is measured on, which favours it.",
+        "PCA is of images, the models' errors are of held-out images of patterns.",
+    )
     assert picture.figure.axes[0].get_xscale() == picture.figure.axes[0].get_yscale() == "log"
     json.dumps(dict(picture.figures), allow_nan=False)
     picture.figure.draw_without_rendering()
@@ -124,8 +129,8 @@ def test_a_latent_with_height_and_width_has_all_its_numbers(
     # Two and four channels of 3×3 places: PCA has as many numbers as these latents, not as they have channels.
     rows = [row(0.05, latent=18, model__latent_dim=2), row(0.03, latent=36, model__latent_dim=4)]
     picture = sweep_of(results(rows, model__latent_dim=[2, 4]), images_of(30))
-    assert picture.figures["lines"] == {"low-pass": {18: 0.05, 36: 0.03}}
-    assert list(picture.figures["pca"]) == [18, 36]
+    assert picture.figures["lines"] == {"low-pass": {"18": 0.05, "36": 0.03}}
+    assert list(picture.figures["pca"]) == ["18", "36"]
 
 
 def test_where_pca_cannot_be_the_rest_is_drawn(sweep_of: Callable[..., Picture]) -> None:

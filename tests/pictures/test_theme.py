@@ -12,7 +12,7 @@ import pytest
 
 from aedeploy.errors import UnknownNameError
 from aedeploy.pictures import DARK, LIGHT, PAGE, Picture, Theme
-from aedeploy.pictures.theme import css, drawing, new_figure, plain_ticks, short, theme_named, with_variables
+from aedeploy.pictures.theme import bars, css, drawing, new_figure, plain_ticks, short, theme_named, with_variables
 
 # Machado, Oliveira & Fernandes 2009, severity 1.0, of linear RGB.
 VISIONS = {
@@ -124,6 +124,19 @@ def test_a_variable_is_put_for_each_stand_in_and_for_no_other_colour() -> None:
     assert with_variables(given) == "fill: var(--page); stroke: var(--hue-9); fill: #01fc00; fill: var(--line)"
 
 
+def test_text_that_looks_like_a_stand_in_is_text() -> None:
+    svg = '<a style="fill: #01fe01"><!-- #01fdff fill: #01fe01\n --><text fill="#01fe00">fill: #01fe01</text></a>'
+    wanted = '<a style="fill: var(--ink)"><text fill="var(--page)">fill: #01fe01</text></a>'
+    assert with_variables(svg) == wanted
+    assert with_variables("fill: #01fdff") == "fill: #01fdff"
+    with drawing(PAGE):
+        figure = new_figure(2.0, 1.0)
+        figure.add_subplot().set_title("#01fdff --> fill: #01fe01")
+    drawn_of_it = Picture(kind="test", title="Test", theme=PAGE, figure=figure, reading="").svg("test-")
+    assert "<!--" not in drawn_of_it
+    assert "var(--ink)" in drawn_of_it
+
+
 def test_a_theme_has_a_name() -> None:
     assert theme_named("dark") is DARK
     with pytest.raises(UnknownNameError, match="There is no theme 'drak' \\(did you mean 'dark'"):
@@ -143,3 +156,19 @@ def test_a_letter_that_the_font_has_not_is_no_warning(tmp_path: Path) -> None:
         figure.add_subplot().set_title("猫")
     Picture(kind="test", title="Test", theme=LIGHT, figure=figure, reading="").save(tmp_path / "cat.png")
     assert (tmp_path / "cat.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("count", [1, 40, 41, 256, 257, 5000])
+def test_bars_are_where_they_belong_and_many_are_one_path(count: int) -> None:
+    heights = np.arange(count, 0.0, -1.0)
+    with drawing(LIGHT):
+        axes = new_figure(3, 2).add_subplot()
+        bars(axes, heights, LIGHT.first, first=1)
+    assert len(axes.patches) == (count if count <= 256 else 1)
+    if count <= 256:
+        found = [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in axes.patches]
+        np.testing.assert_allclose(found, list(zip(range(1, count + 1), heights, strict=True)))
+    else:
+        (step,) = axes.patches
+        np.testing.assert_array_equal(step.get_data().values, heights)
+        np.testing.assert_array_equal(step.get_data().edges, np.arange(count + 1) + 0.5)

@@ -78,7 +78,7 @@ def test_of_a_gaussian_the_order_is_that_of_the_kl_and_the_range_the_priors(
     moved = np.repeat(low_pass.encode(pixels)[:1], 3, axis=0)
     moved[:, order[0]] = [-3, 0, 3]
     np.testing.assert_allclose(cells(picture, 0, 3, (8, 8, 1))[..., :1], low_pass.decode(moved), atol=0.51)
-    assert [label.get_text() for label in picture.figure.axes[0].get_xticklabels()] == ["-3", "+0", "+3"]
+    assert [label.get_text() for label in picture.figure.axes[0].get_xticklabels()] == ["−3", "+0", "+3"]
     assert picture.figure.axes[0].get_ylabel() == "dimension, KL in nats"
 
 

@@ -79,7 +79,7 @@ def test_a_fault_in_one_picture_is_not_the_end(tiny: Bundle, monkeypatch: pytest
     monkeypatch.setattr(activity, "draw", broken)
     page = page_of(tiny, pictures=("activity", "kl"))
     assert 'id="picture-kl"' in page
-    assert "RuntimeError: at tiny/deep/file.py: <b>no</b>. This was not foreseen" in text_of(page)
+    assert "RuntimeError: at file.py: <b>no</b>. This was not foreseen" in text_of(page)
     assert str(tiny.path) not in page
 
 

@@ -175,6 +175,60 @@ def test_arrow_keys_go_from_point_to_point(reports: dict[str, Path], chromium: A
         assert page.evaluate("!document.activeElement.closest('.plot')")
 
 
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_the_keys_bring_a_point_into_sight(motion: str, reports: dict[str, Path], chromium: Any) -> None:
+    seen = """() => {
+      const ring = document.querySelector("#picture-latents .ring").getBoundingClientRect();
+      const box = document.querySelector("#picture-latents .slide").getBoundingClientRect();
+      const [right, bottom] = [Math.min(box.right, innerWidth), Math.min(box.bottom, innerHeight)];
+      const across = ring.left >= Math.max(box.left, 0) && ring.right <= right;
+      return across && ring.top >= Math.max(box.top, 0) && ring.bottom <= bottom;
+    }"""
+    with opened(chromium, reports["digits"], viewport={"width": 200, "height": 200}, reduced_motion=motion) as page:
+        page.locator("#picture-latents .plot").focus()
+        tip = page.locator("#picture-latents .tip")
+        for key in ("ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"):
+            before = None
+            while (found := tip.get_attribute("data-point")) != before or before is None:
+                before = found
+                page.keyboard.press(key)
+                if motion == "reduce":
+                    assert page.evaluate(seen)
+            page.wait_for_function(seen, timeout=5000)
+
+
+def test_a_point_is_read_out(reports: dict[str, Path], chromium: Any) -> None:
+    data = data_of(reports["digits"], "points")
+    with opened(chromium, reports["digits"]) as page:
+        plot = page.locator("#picture-latents .plot")
+        spoken = page.locator("#picture-latents [role=status]")
+        assert spoken.count() == 1
+        assert spoken.is_visible()  # of a pixel, but there before anything is said
+        assert plot.locator("[role=status]").count() == 0
+        assert plot.locator(".tip").get_attribute("aria-hidden") == "true"
+        assert spoken.text_content() == ""
+        plot.focus()
+        page.keyboard.press("ArrowRight")
+        at = int(plot.locator(".tip").get_attribute("data-point"))
+        assert spoken.text_content() == f"image {at}: {data['names'][at]}"
+        page.keyboard.press("Escape")
+        assert spoken.text_content() == ""
+
+
+def test_where_not_every_point_answers_the_page_says_so(
+    reports: dict[str, Path], chromium: Any, tmp_path: Path
+) -> None:
+    whole = reports["digits"].read_text(encoding="utf-8")
+    assert whole.count('"of": 80') == 1
+    some = tmp_path / "some.html"
+    some.write_text(whole.replace('"of": 80', '"of": 12000'), encoding="utf-8")
+    for path, said in ((reports["digits"], False), (some, True)):
+        with opened(chromium, path) as page:
+            hint = page.locator("#picture-latents .hint").inner_text()
+            assert ("Not every point answers: 80 of 12,000 do." in hint) is said
+            assert ("Not every point" in hint) is said
+
+
 def test_a_touch_shows_a_point(reports: dict[str, Path], chromium: Any) -> None:
     points = data_of(reports["digits"], "points")["points"]
     with opened(chromium, reports["digits"], viewport=PHONE, has_touch=True, is_mobile=True) as page:
@@ -226,6 +280,9 @@ def test_nothing_moves_for_who_wants_no_motion(reports: dict[str, Path], chromiu
 
 def test_on_paper_it_is_light_and_whole(reports: dict[str, Path], chromium: Any) -> None:
     with opened(chromium, reports["digits"], color_scheme="dark") as page:
+        page.locator("summary").first.click()
+        before = page.locator("details[open]").count()
+        assert 0 < before < page.locator("details").count()
         page.emulate_media(media="print")
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
@@ -233,6 +290,8 @@ def test_on_paper_it_is_light_and_whole(reports: dict[str, Path], chromium: Any)
         assert page.locator("nav").is_hidden()
         assert all(details.get_attribute("open") is not None for details in page.locator("details").all())
         assert page.evaluate("getComputedStyle(document.querySelector('main figure')).breakInside") == "avoid"
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert page.locator("details[open]").count() == before
 
 
 def data_of(path: Path, kind: str, picture: str = "") -> Any:

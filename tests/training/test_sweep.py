@@ -21,13 +21,13 @@ from tiny_run import TINY, tiny_recipe
 from aedeploy.bundle import open_bundle
 from aedeploy.errors import BusyError, ConfigError, UnknownNameError
 from aedeploy.files import locked
-from aedeploy.recipes import load_recipe
+from aedeploy.recipes import load_recipe, short_names
 from aedeploy.training.config import TrainConfig
 from aedeploy.training.data.source import DataRequest
 from aedeploy.training.events import Ended as TrainingEnded
 from aedeploy.training.run import train
 from aedeploy.training.sweep import Axis, SweepConfig, parse_axis, plan_sweep, run_sweep
-from aedeploy.training.sweep.grid import check_axes, folder_name, grid, label, short_names
+from aedeploy.training.sweep.grid import check_axes, folder_name, grid, label
 from aedeploy.training.sweep.plan import threads_each
 from aedeploy.training.sweep.results import Row, Table, read_row
 from aedeploy.training.sweep.run import Event, PointDone, PointFailed, PointProgress, SweepEnded, SweepStarted

@@ -79,8 +79,10 @@ class TarReader:
             self._position += len(block)
             if not self._position:
                 raise ArchiveError("is empty")
-            if not block or block == _END:
+            if block == _END:
                 return None
+            if not block:  # between two members, where nothing else tells that there were more
+                raise ArchiveError("ends without the mark of its end")
             if len(block) < _BLOCK:
                 raise ArchiveError("ends in the middle of a header")
             _check(block)

@@ -11,7 +11,7 @@ from aedeploy.config import Config
 from aedeploy.evaluation.gaussian import ACTIVE_VARIANCE
 from aedeploy.pictures.picture import Picture
 from aedeploy.pictures.subject import Subject
-from aedeploy.pictures.theme import Theme, new_figure, whole_ticks
+from aedeploy.pictures.theme import Theme, bars, new_figure, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +46,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     _histogram(left, units[units != 0.0] if sparse and zeros < 1.0 else units.ravel(), subject, theme)
     left.set_xlabel("value of a latent number" + (", those of 0 left out" if sparse and zeros < 1.0 else ""))
     shown = np.sort(100.0 * used if sparse else spread)[::-1]
-    right.bar(np.arange(1, len(shown) + 1), shown, width=0.8 if len(shown) <= 40 else 1.0, color=theme.first)
+    bars(right, shown, theme.first, first=1)
     right.set_xlabel(f"{name}s, the most active first")
     right.set_ylabel("not 0, % of images" if sparse and not subject.spatial else "not 0, %" if sparse else "std")
     right.grid(visible=False, axis="x")

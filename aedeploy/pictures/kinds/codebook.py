@@ -11,7 +11,7 @@ from aedeploy.evaluation.codebook import CodebookFigures, CodebookSums
 from aedeploy.pictures.grid import enlarged, show
 from aedeploy.pictures.picture import Picture
 from aedeploy.pictures.subject import Subject
-from aedeploy.pictures.theme import SEQUENTIAL, Theme, new_figure
+from aedeploy.pictures.theme import SEQUENTIAL, Theme, bars, new_figure
 
 TITLE = "Codebook use"
 
@@ -22,7 +22,7 @@ class Choices(Config):
     images: int = Field(default=8, ge=1, le=16, description="Whose codes are shown place by place.")
 
 
-def counts(indices: np.ndarray, size: int) -> np.ndarray:
+def counts(indices: np.ndarray) -> np.ndarray:
     """How often each entry occurs in int64 indices [N, …], the most frequent first: int64 [used]."""
     _, found = np.unique(indices, return_counts=True)
     return np.sort(found)[::-1]
@@ -44,12 +44,12 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         raise PictureError(f"The model of {subject.name!r} has no codebook.")
     indices = subject.code["indices"]
     use = _figures(indices, latent.codebook_size)
-    frequent = counts(indices, latent.codebook_size)
+    frequent = counts(indices)
     maps = indices.ndim == 3
     figure = new_figure(6.8, 5.4 if maps else 3.2)
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 2)) if maps else (figure.add_subplot(), None)
     shares = 100.0 * frequent / frequent.sum()
-    top.bar(np.arange(len(shares)), shares, width=1.0, color=theme.first)
+    bars(top, shares, theme.first)
     top.axvline(use.perplexity - 0.5, color=theme.second, linewidth=1.6)
     top.annotate(
         f" perplexity {use.perplexity:.1f}", (use.perplexity, shares.max()), va="top", color=theme.ink, fontsize=10

@@ -76,11 +76,16 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         ),
         figures={
             "strength": used,
-            "noisy_psnr": [round(float(value), 4) for value in before if np.isfinite(value)],
-            "denoised_psnr": [round(float(value), 4) for value in after if np.isfinite(value)],
+            "noisy_psnr": _listed(before),
+            "denoised_psnr": _listed(after),
         },
         notes=("Here noise is shown clipped to [0, 1]; the model is given it as it is.",),
     )
+
+
+def _listed(values: np.ndarray) -> list[float | None]:
+    """In plain values, None for an image without an error."""
+    return [round(float(value), 4) if np.isfinite(value) else None for value in values]
 
 
 def _decibel(value: float) -> str:

@@ -44,7 +44,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
             raise ConfigError(f"against: {choices.against} takes images of another size or colour.")
     figure = new_figure(6.4, 3.8)
     axes = figure.add_subplot()
-    figures: dict[str, Any] = {"images": 0, "spectra": {}}
+    figures: dict[str, Any] = {"spectra": {}}
     highest = 0.0
     place = np.unique(np.linspace(0, len(subject.pixels) - 1, choices.images).round().astype(int))
     for each, hue, style in zip(subjects, (theme.first, theme.second), ("-", "--"), strict=False):
@@ -55,8 +55,8 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         at = np.arange(1, len(middle) + 1)
         axes.plot(at, middle, color=hue, linestyle=style, label=short(name), marker="o" if len(at) <= 4 else None)
         axes.fill_between(at, low, high, color=hue, alpha=0.25, linewidth=0)
-        figures["images"] = len(found)
         figures["spectra"][name] = {
+            "images": len(found),
             "median": [float(value) for value in middle],
             "norm": float(np.sqrt(np.square(found).sum(axis=1)).mean()),
             "above_tenth": float((found > found[:, :1] / 10).sum(axis=1).mean()),
@@ -74,6 +74,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     axes.set_ylabel("singular value of ∂z/∂x")
     whole_ticks(axes.xaxis)
     axes.legend(fontsize=10)
+    counts = " and ".join(str(spectrum["images"]) for spectrum in figures["spectra"].values())
     return Picture(
         kind="jacobian",
         title=TITLE,
@@ -81,7 +82,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         figure=figure,
         reading=(
             "How much the latent moves for a small change of the image, by direction: the median of "
-            f"{figures['images']} images and the middle half of them. A contractive encoder has few large values and "
+            f"{counts} images and the middle half of them. A contractive encoder has few large values and "
             "a steep fall: only the directions in which the data varies count."
         ),
         figures=figures,

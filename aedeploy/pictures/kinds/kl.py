@@ -9,7 +9,7 @@ from aedeploy.errors import PictureError
 from aedeploy.evaluation.gaussian import ACTIVE_KL
 from aedeploy.pictures.picture import Picture
 from aedeploy.pictures.subject import Subject
-from aedeploy.pictures.theme import Theme, new_figure
+from aedeploy.pictures.theme import Theme, bars, new_figure
 
 TITLE = "KL by dimension"
 
@@ -28,8 +28,8 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     active = int((kl > ACTIVE_KL).sum())
     figure = new_figure(6.4, 3.4)
     axes = figure.add_subplot()
-    hues = [theme.first if kl[at] > ACTIVE_KL else theme.faint for at in order]
-    axes.bar(np.arange(len(kl)), kl[order], color=hues, width=0.8)
+    bars(axes, kl[order][:active], theme.first)
+    bars(axes, kl[order][active:], theme.faint, first=active)
     axes.set_xlabel(f"{subject.unit_name}, by falling KL")
     axes.set_ylabel("KL from N(0, 1), nats an image")
     if len(kl) <= 32:

@@ -33,15 +33,17 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
     found = plane(subject.flat, choices.method, subject.seed)
     figure = new_figure(6.8, 5.6 if found.points.shape[1] == 2 else 3.6)
     axes = figure.add_subplot()
-    points = found.points if found.points.shape[1] == 2 else _in_rows(found.points, subject.images.labels)
+    points = found.points if found.points.shape[1] == 2 else _in_rows(found.points, subject)
     labels, classes = _drawn_classes(subject)
+    # Opaque, so that a hue is the hue that it was chosen to be; an edge parts points that touch.
+    look: dict[str, Any] = {"s": 15, "linewidths": 0.4, "edgecolors": theme.page}
     for at, name in enumerate(classes):
         own = points[labels == name]
-        axes.scatter(own[:, 0], own[:, 1], s=14, color=theme.hues[at], alpha=0.75, linewidths=0, label=short(name))
+        axes.scatter(own[:, 0], own[:, 1], color=theme.hues[at], label=short(name), **look)
     if not classes:
-        axes.scatter(points[:, 0], points[:, 1], s=14, color=theme.first, alpha=0.75, linewidths=0)
+        axes.scatter(points[:, 0], points[:, 1], color=theme.first, **look)
     elif (rest := ~np.isin(labels, classes)).any():
-        axes.scatter(points[rest, 0], points[rest, 1], s=10, color=theme.faint, alpha=0.5, linewidths=0, label="others")
+        axes.scatter(points[rest, 0], points[rest, 1], color=theme.faint, label="others", **look)
     axes.set_xlabel(found.axes[0])
     if found.points.shape[1] == 2:
         axes.set_ylabel(found.axes[1])
@@ -49,7 +51,7 @@ def draw(subject: Subject, choices: Choices, theme: Theme) -> Picture:
         figure.draw_without_rendering()  # which widens the axes' range: the layout has to know it
         _name_clusters(axes, points, labels, classes, theme)
     else:
-        rows = _row_names(subject.images.labels) if 0 < len(classes) <= _MOST_CLASSES else []
+        rows = list(subject.images.classes) if len(subject.images.classes) <= _MOST_CLASSES else []
         axes.set_yticks(range(len(rows)), [short(name, 16) for name in rows])
         axes.set_ylabel("label" if classes else "spread for the eye")
     if classes:
@@ -104,16 +106,17 @@ def _drawn_classes(subject: Subject) -> tuple[np.ndarray, list[str]]:
     return labels, classes
 
 
-def _in_rows(points: np.ndarray, labels: tuple[str | None, ...] | None) -> np.ndarray:
+def _in_rows(points: np.ndarray, subject: Subject) -> np.ndarray:
     """Points of one number, a row for each label, spread within it, since they hide one another on a line."""
     spread = np.random.default_rng(0).uniform(-0.35, 0.35, len(points))
-    names = _row_names(labels)
+    names, labels = _row_names(subject), subject.images.labels
     rows = np.array([names.index(_called(label)) for label in labels]) if labels else np.zeros(len(points))
     return np.stack([points[:, 0], rows + spread], axis=1)
 
 
-def _row_names(labels: tuple[str | None, ...] | None) -> list[str]:
-    return sorted({_called(label) for label in labels or ()})
+def _row_names(subject: Subject) -> list[str]:
+    """In the order of the legend; what has no label is the last."""
+    return [*subject.images.classes, _called(None)]
 
 
 def _called(label: str | None) -> str:

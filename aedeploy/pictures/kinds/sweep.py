@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aedeploy.bundle import Bundle, open_bundle
+from aedeploy.bundle import open_bundle
 from aedeploy.config import Config
 from aedeploy.errors import AedeployError, PictureError
 from aedeploy.evaluation.find import find_images
@@ -18,7 +18,11 @@ from aedeploy.evaluation.pca import fit_components, most_fitted
 from aedeploy.images.geometry import Geometry
 from aedeploy.pictures.picture import Picture
 from aedeploy.pictures.theme import Theme, new_figure, plain_ticks, short
+from aedeploy.recipes import short_names
 from aedeploy.runtime.codec import image_geometry
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TITLE = "Sweep"
 
@@ -46,45 +50,37 @@ def is_sweep(folder: Path) -> bool:
     return (folder / RESULTS_FILE).is_file()
 
 
-def draw_sweep(folder: Path, theme: Theme, *, data: str | None = None, root: Path | None = None) -> Picture:
+def draw_sweep(
+    folder: Path, theme: Theme, *, data: str | None = None, root: Path | None = None, limit: int | None = None
+) -> Picture:
     """Draw the results of ``aedeploy sweep`` in a folder; within :func:`aedeploy.pictures.theme.drawing`.
 
-    ``data`` and ``root`` say what PCA is fitted to; by default what the models were trained on, where it can be found.
+    ``data``, ``root`` and ``limit`` say what PCA is measured on; by default all held-out images of what the models were
+    trained on, where these can be found.
 
     Raises:
         PictureError: there are no results, or nothing that was swept is a number.
     """
     results = _read(folder)
-    variant = str(results["variant"])
     axis = _axis(results)
     lines = lines_of(results, axis)
     figure = new_figure(6.6, 4.2)
     axes = figure.add_subplot()
-    markers = "osD^vP*Xh8"
-    for at, line in enumerate(lines[: len(theme.hues)]):
-        axes.plot(line.at, line.mse, marker=markers[at], color=theme.hues[at], label=short(line.name or variant, 40))
-    notes, pca = [], None
+    _draw_lines(axes, lines, str(results["variant"]), theme)
+    images, pca, notes = None, None, []
     if axis == _LATENT:
         try:
-            bundle = _first_bundle(folder, results)
-            images = find_images(bundle, data, root=root)
+            bundle = open_bundle(folder / results["results"][0]["point"])
+            images = find_images(bundle, data, root=root, limit=limit)
             sizes = np.unique(np.concatenate([line.at for line in lines])).astype(int)
             pca = pca_curve(images, image_geometry(bundle), sizes.tolist())
+            notes += _pca_notes(images, str(results["data"]))
         except AedeployError as error:
             notes.append(f"Without PCA: {error}")
     if pca is not None:
-        axes.plot(
-            list(pca), list(pca.values()), color=theme.faint, linestyle="--", marker=".", label="PCA of that size"
-        )
-    values = np.concatenate([line.at for line in lines])
-    if values.min() > 0 and values.max() >= 8 * values.min():
-        axes.set_xscale("log", base=2)
-        ticks = np.unique(values)
-        axes.set_xticks(ticks, [f"{value:g}" for value in ticks])
-        axes.minorticks_off()
-    if min(line.mse.min() for line in lines) > 0.0:
-        axes.set_yscale("log")
-        plain_ticks(axes.yaxis)
+        found = list(pca), list(pca.values())
+        axes.plot(*found, color=theme.faint, linestyle="--", marker=".", label="PCA of that size")
+    _scale(axes, lines)
     axes.set_xlabel("numbers of the latent" if axis == _LATENT else axis)
     axes.set_ylabel("held-out mean squared error\n(pixels in [0, 1])")
     axes.legend(fontsize=10)
@@ -102,12 +98,44 @@ def draw_sweep(folder: Path, theme: Theme, *, data: str | None = None, root: Pat
         figures={
             "axis": axis,
             "lines": {
-                line.name or variant: dict(zip(line.at.tolist(), line.mse.tolist(), strict=True)) for line in lines
+                line.name or str(results["variant"]): {
+                    f"{at:g}": mse for at, mse in zip(line.at.tolist(), line.mse.tolist(), strict=True)
+                }
+                for line in lines
             },
-            "pca": pca,
+            "pca": None if pca is None else {str(size): mse for size, mse in pca.items()},
         },
         notes=tuple(notes),
+        failures=() if images is None else images.test.failures,
+        tried=0 if images is None else len(images.test),
     )
+
+
+def _draw_lines(axes: Axes, lines: list[Line], variant: str, theme: Theme) -> None:
+    for line, marker, hue in zip(lines, "osD^vP*Xh8", theme.hues, strict=False):
+        axes.plot(line.at, line.mse, marker=marker, color=hue, label=short(line.name or variant, 40))
+
+
+def _scale(axes: Axes, lines: list[Line]) -> None:
+    """Logarithmic axes, where the values are such."""
+    values = np.concatenate([line.at for line in lines])
+    if values.min() > 0 and values.max() >= 8 * values.min():
+        axes.set_xscale("log", base=2)
+        ticks = np.unique(values)
+        axes.set_xticks(ticks, [f"{value:g}" for value in ticks])
+        axes.minorticks_off()
+    if min(line.mse.min() for line in lines) > 0.0:
+        axes.set_yscale("log")
+        plain_ticks(axes.yaxis)
+
+
+def _pca_notes(images: EvaluationImages, trained_on: str) -> list[str]:
+    notes = []
+    if images.train is None:
+        notes.append("PCA is fitted to the images that it is measured on, which favours it.")
+    if images.name != trained_on:
+        notes.append(f"PCA is of {images.name}, the models' errors are of held-out images of {trained_on}.")
+    return notes
 
 
 def lines_of(results: dict[str, Any], axis: str) -> list[Line]:
@@ -115,12 +143,13 @@ def lines_of(results: dict[str, Any], axis: str) -> list[Line]:
 
     Where that is the latent's size, by all numbers of the latent, also of one that has a height and a width.
     """
+    names = short_names(list(results["over"]))
     found: dict[str, list[tuple[float, float]]] = {}
     for row in results["results"]:
         mse = row["test"].get(_METRIC)
         if mse is None:
             continue
-        others = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in row["values"].items() if key != axis)
+        others = ", ".join(f"{names[key]} {value}" for key, value in row["values"].items() if key != axis)
         value = row["latent"] if axis == _LATENT and row.get("latent") else row["values"][axis]
         found.setdefault(others, []).append((float(value), float(mse)))
     if not found:
@@ -183,7 +212,7 @@ def _check(results: dict[str, Any]) -> None:
         mse = row["test"].get(_METRIC)
         if mse is not None and not (isinstance(mse, (int, float)) and np.isfinite(mse)):
             raise ValueError
-    if not results["results"] or not isinstance(results["variant"], str):
+    if not results["results"] or not isinstance(results["variant"], str) or not isinstance(results["data"], str):
         raise ValueError
 
 
@@ -196,7 +225,3 @@ def _axis(results: dict[str, Any]) -> str:
     if not numeric:
         raise PictureError(f"Nothing that was swept ({', '.join(results['over'])}) is a number of two values or more.")
     return _LATENT if _LATENT in numeric else str(numeric[0])
-
-
-def _first_bundle(folder: Path, results: dict[str, Any]) -> Bundle:
-    return open_bundle(folder / results["results"][0]["point"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aedeploy.errors import ConfigError
-from aedeploy.recipes import is_dotted, parse_value
+from aedeploy.recipes import is_dotted, parse_value, short_names
 
 #: The axis that --seeds makes; every other one is a dotted key of the recipe.
 SEED = "seed"
@@ -115,18 +115,6 @@ def canonical(value: Any) -> str:
         TypeError, ValueError: JSON has no such value: a date, a NaN, an infinity.
     """
     return json.dumps(value, sort_keys=True, allow_nan=False)
-
-
-def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Each key's last words, as many as tell it from the others: ``latent_dim``, but ``gaussian.sigma``."""
-    parts = {key: key.split(".") for key in keys}
-    names = {}
-    for key in keys:
-        for count in range(1, len(parts[key]) + 1):
-            names[key] = ".".join(parts[key][-count:])
-            if sum(other[-count:] == parts[key][-count:] for other in parts.values()) == 1:
-                break
-    return names
 
 
 def value_text(value: Any) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 from aedeploy.bundle.store import open_bundle
 from aedeploy.errors import BundleError
 from aedeploy.files import write_json, write_text
-from aedeploy.training.sweep.grid import Axis, Values, label, short_names, value_text
+from aedeploy.recipes import short_names
+from aedeploy.training.sweep.grid import Axis, Values, label, value_text
 
 #: In a point's folder: its row, written when its training has ended.
 POINT_FILE = "point.json"

@@ -205,6 +205,15 @@ def test_an_archive_that_is_cut_off_keeps_what_is_whole(tmp_path: Path, suffix: 
     assert len(found.failures) == 1 or len(read) == len(members)
 
 
+def test_an_archive_that_is_cut_off_between_two_members_is_a_failure(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.tar", *((f"{number}.png", b"a" * 700) for number in range(4)))
+    path.write_bytes(path.read_bytes()[: 2 * (512 + 1024)])
+    found = listed(path)
+    assert found.paths == ["0.png", "1.png"]
+    (reason,) = found.failures.values()
+    assert "ends without the mark of its end" in reason
+
+
 def test_a_header_that_is_damaged_ends_that_archive_alone(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write(tmp_path / f"{name}.tar", ("a.png", b"a" * 512), ("b.png", b"b"))
