@@ -44,7 +44,7 @@ class Paths:
         # The longest first: one may be in another.
         forms = sorted(self._names, key=len, reverse=True)
         starts = "|".join(("" if form.count("/") > 1 else _NO_ROOT_AFTER) + re.escape(form) for form in forms) or "(?!)"
-        below = rf"(?P<below>/+{_FOLDERS}*{_LAST})|(?![\w-]|\.\w)"
+        below = rf"(?P<below>/+{_FOLDERS}*{_LAST}|\\+(?=[^\s\\/]){_WINDOWS_FOLDERS}{_LAST})|(?![\w-]|\.\w)"
         self._pattern = re.compile(
             rf"(?P<address>{_ADDRESS})|(?P<known>(?-i:{starts}))(?:{below})|{_QUOTED}|(?P<path>{_PATHS})", re.IGNORECASE
         )
