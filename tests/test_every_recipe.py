@@ -10,7 +10,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from PIL import Image
-from recipe_questions import trains_on_patches
+from recipe_questions import recipes_to_export, trains_on_patches
 from tiny_photographs import write_photographs
 
 from aedeploy.bundle import Bundle, open_bundle
@@ -59,7 +59,7 @@ def pixels(folder: Path) -> np.ndarray:
     return np.stack([np.asarray(Image.open(folder / f"{number}.png")) for number in range(IMAGES)])
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", recipes_to_export())
 def test_trained_exported_proven_and_run_in_every_job(
     name: str, exported_bundles: dict[str, Bundle], images: Path, tmp_path: Path
 ) -> None:

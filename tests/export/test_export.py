@@ -17,7 +17,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from recipe_questions import roles_in
+from recipe_questions import recipes_to_export, roles_in
 
 from aedeploy.bundle import Bundle, open_bundle
 from aedeploy.bundle.manifest import ROLES, Role
@@ -32,7 +32,7 @@ from aedeploy.files import locked
 from aedeploy.models.load import load_model
 from aedeploy.parity.tolerances import BY_FORMAT
 from aedeploy.parity.verify import verify_bundle
-from aedeploy.recipes import load_recipe, recipe_names
+from aedeploy.recipes import load_recipe
 from aedeploy.runtime.codec import Codec
 from aedeploy.training.config import TrainConfig
 from aedeploy.training.data.source import DataRequest
@@ -42,7 +42,7 @@ from aedeploy.training.run import train
 _NO_METADATA: dict[Role, dict[str, str]] = {"encoder": {}, "decoder": {}, "autoencoder": {}}
 
 
-@pytest.fixture(params=recipe_names(), scope="session")
+@pytest.fixture(params=recipes_to_export(), scope="session")
 def exported(request: pytest.FixtureRequest, exported_bundles: dict[str, Bundle]) -> Bundle:
     """A trained bundle of every recipe, exported in every format."""
     return exported_bundles[request.param]

@@ -247,7 +247,14 @@ _EVERYWHERE = {
 _OF_BATCHES = {"three images of a batch only"}
 
 _CASES = [
-    pytest.param(format, pixels, mutation, id=f"{format} {pixels}: {mutation.name}")
+    pytest.param(
+        format,
+        pixels,
+        mutation,
+        id=f"{format} {pixels}: {mutation.name}",
+        # The graphs are those of onnx, or of floats, with bytes around them.
+        marks=pytest.mark.slow if pixels == "uint8" and format != "onnx" else (),
+    )
     for format in FLOAT_FORMATS
     for pixels in ("float32", "uint8")
     for mutation in _mutations(pixels)
