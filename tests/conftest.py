@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from recipe_questions import trains_on_patches
+from slow_tests import is_slow
 from tiny_photographs import write_photographs
 
 from aedeploy.bundle import Bundle
@@ -169,3 +170,11 @@ def _colour_images() -> np.ndarray:
     directions = random.uniform(-1, 1, (600, 2, 1, 1, 3))
     slopes = directions[:, 0] * ys[..., None] + directions[:, 1] * xs[..., None]
     return np.clip(slopes * [50, 40, 15] + [170, 128, 60], 0, 255).astype(np.uint8)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what :mod:`slow_tests` names."""
+    for item in items:
+        if is_slow(item.nodeid):
+            item.add_marker(pytest.mark.slow)

@@ -108,7 +108,7 @@ def test_every_format_that_can_be_written_here_is_proven(
     assert verify_bundle(result.bundle)
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", recipes_to_export())
 def test_its_defaults_take_small_colour_images_too(name: str, colour_images: Path, tmp_path: Path) -> None:
     overrides, data = ["training.epochs=1", "training.batch_size=18"], colour_images
     if trains_on_patches(load_recipe(name)):

@@ -80,7 +80,7 @@ def test_without_matplotlib_one_sentence_says_so(bundle: Bundle, monkeypatch: py
     result = run(app, ["bench", "--json", *QUICK])
     assert result.exit_code == 0
     assert json.loads(result.stdout)["files"] == ["bench.json"]
-    assert "pip install 'aedeploy[train]'" in result.stderr
+    assert "pip install 'aedeploy[pictures]'" in result.stderr
 
 
 @pytest.mark.parametrize(
