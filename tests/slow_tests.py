@@ -32,6 +32,15 @@ SLOW: dict[str, tuple[str, ...]] = {
     "tests/cli/test_sweep.py": ("test_a_signal_stops_every_point_and_the_command_that_goes_on_is_printed",),
     "tests/cli/test_bench.py": ("test_all_exports_what_is_missing_into_a_copy",),
     "tests/models/test_bottlenecks.py": ("test_every_format_computes_the_same_at_any_batch_and_size",),
+    "tests/jobs/test_killed.py": ("test_killed_at_random_instants",),
+    "tests/embed/test_port_in_c.py": ("",),
+    "tests/embed/test_web_refusals.py": ("test_what_was_altered_is_refused",),
+    "tests/export/test_formats.py": ("TestOptions::test_the_opset_is_the_one_asked_for",),
+    "tests/export/lint/test_rules.py": ("test_what_is_near_and_sound_does_not",),
+    "tests/training/test_corruption.py": ("TestEveryCorruptionOfTheFolder::test_is_in_no_exported_graph",),
+    "tests/training/test_run.py": ("test_the_same_seed_gives_the_same_weights",),
+    "tests/cli/test_train.py": ("test_a_bundle_replaced_by_a_killed_process_is_whole_or_none",),
+    "tests/runtime/test_exported_file.py": ("test_every_format_carries_its_contract",),
     "tests/runtime/test_full_size.py": (
         "test_tiles_give_what_the_whole_gives_seams_and_borders_included",
         "test_an_image_smaller_than_the_model_takes_or_of_no_multiple_keeps_its_size",
@@ -39,7 +48,7 @@ SLOW: dict[str, tuple[str, ...]] = {
 }
 
 #: Of the tests above, those that stay, by the ends of their names.
-QUICK = ("[denoising]", "[denoiser-gray]", "[cpp-onnx-conv]")
+QUICK = ("[denoising]", "[denoiser-gray]", "[cpp-onnx-conv]", "[vae]", "[vq-vae]", "[stacked]", "[aae]")
 
 
 def is_slow(name: str) -> bool:
