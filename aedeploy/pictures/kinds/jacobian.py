@@ -18,7 +18,7 @@ from aedeploy.pictures.weights import model_of
 TITLE = "The encoder's Jacobian"
 
 # Numbers of one Jacobian, and of all together: of more, they take minutes.
-_MOST_NUMBERS, _MOST_IN_ALL = 2**20, 2**22
+_MOST_NUMBERS, _MOST_IN_ALL = 2**20, 2**21
 # Of a Jacobian, so many at a time.
 _ROWS = 256
 
