@@ -72,6 +72,7 @@ def write_report(bundle: Bundle | str | Path, options: ReportOptions | None = No
     Raises:
         BundleError: there is no such bundle, or it came with the package and ``out`` does not say where else to write.
         ConfigError: ``out`` is no file of HTML, ``data`` names no images, or ``pictures`` no kind of them.
+        IntegrityError: a graph is missing, or is not the one that the manifest vouches for.
         BackendError: the backend or device that was asked for cannot run.
         MissingDependencyError: jinja2 is not installed.
     """
@@ -88,6 +89,7 @@ def writing_report(bundle: Bundle | str | Path, options: ReportOptions | None = 
     kinds = report_pictures() if chosen.pictures is None else list(map(_known, chosen.pictures))
     found = bundle if isinstance(bundle, Bundle) else find_bundle(bundle)
     target = _target(found, chosen.out)
+    _require_whole(found)
     subject = Subject(
         found,
         data=chosen.data,
@@ -121,6 +123,17 @@ def writing_report(bundle: Bundle | str | Path, options: ReportOptions | None = 
         failures=failures,
         seconds=time.perf_counter() - started,
     )
+
+
+def _require_whole(bundle: Bundle) -> None:
+    """Refuse a bundle of which a graph is not the one that passed: the page would vouch for it.
+
+    Raises:
+        IntegrityError: a file of a graph is missing, or was altered.
+    """
+    for graph in bundle.manifest.graphs:
+        for record in filter(None, (graph.file, graph.data)):
+            bundle.file(record)
 
 
 def _known(kind: str) -> str:

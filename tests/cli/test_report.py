@@ -14,6 +14,7 @@ from PIL import Image
 from tiny_bundle import write_tiny_bundle
 from typer.testing import CliRunner, Result
 
+from aedeploy.cli.app import app as commands
 from aedeploy.cli.report import report
 
 pytest.importorskip("matplotlib")
@@ -94,3 +95,14 @@ def test_refusals(words: list[str], code: int, said: str, run: Run) -> None:
     assert result.exit_code == code
     assert said in result.stderr
     assert not Path("artifacts/tiny/report.html").exists()
+
+
+def test_an_altered_graph_ends_with_exit_code_5_and_no_page(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    with open(bundle.path / "graphs/onnx/encoder.onnx", "ab") as stream:
+        stream.write(b"\0")
+    result = CliRunner().invoke(commands, ["report", str(bundle.path), "--json"])
+    assert result.exit_code == 5
+    assert json.loads(result.stdout)["error"]["type"] == "IntegrityError"
+    assert "encoder.onnx" in result.stderr
+    assert not (bundle.path / "report.html").exists()
